@@ -1,0 +1,134 @@
+//! Which brands there are, and what counts as one.
+//!
+//! A brand is a label of the enum `public.brand_id`. Nothing else is: labels are compared to the letter, so that a
+//! name which merely looks like a brand's never stands for it.
+
+use std::fmt;
+
+use crate::error::Refusal;
+
+/// The label of a brand that exists.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Brand(String);
+
+impl Brand {
+    /// The label, as in the enum.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The label, given away.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Display for Brand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Every brand of the database, in the order of the enum.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Brands(Vec<String>);
+
+impl Brands {
+    /// The brands with these labels.
+    #[must_use]
+    pub fn new(labels: Vec<String>) -> Self {
+        Self(labels)
+    }
+
+    /// The brand of this label.
+    pub fn find(&self, label: &str) -> Result<Brand, UnknownBrand> {
+        if self.0.iter().any(|known| known == label) {
+            Ok(Brand(label.to_owned()))
+        } else {
+            Err(UnknownBrand { label: label.to_owned(), known: self.0.clone() })
+        }
+    }
+}
+
+/// A label that no brand has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown brand \"{}\"", shortened(label))]
+pub struct UnknownBrand {
+    label: String,
+    known: Vec<String>,
+}
+
+impl Refusal for UnknownBrand {
+    fn sqlstate(&self) -> &'static str {
+        "22023" // invalid_parameter_value
+    }
+
+    fn detail(&self) -> Option<String> {
+        Some(if self.known.is_empty() {
+            "This database has no brands: type public.brand_id does not exist, or has no labels.".to_owned()
+        } else {
+            format!("The brands are: {}.", self.known.join(", "))
+        })
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(if self.known.is_empty() {
+            "Apply the migrations first: percytech migrate up.".to_owned()
+        } else {
+            "A new brand is added with ALTER TYPE public.brand_id ADD VALUE.".to_owned()
+        })
+    }
+}
+
+/// The longest name that PostgreSQL itself would show; a label of a megabyte does not belong into a log.
+const SHOWN_CHARS: usize = 63;
+
+fn shortened(label: &str) -> String {
+    match label.char_indices().nth(SHOWN_CHARS) {
+        None => label.to_owned(),
+        Some((end, _)) => format!("{}…", &label[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn brands() -> Brands {
+        Brands::new(vec!["gnymble".into(), "percymd".into(), "percytext".into()])
+    }
+
+    #[test]
+    fn a_label_of_the_enum_is_a_brand() {
+        assert_eq!(brands().find("percymd").unwrap().as_str(), "percymd");
+    }
+
+    #[test]
+    fn what_only_resembles_a_label_is_not_a_brand() {
+        for label in ["", " ", "Percymd", "percymd ", "percym", "percymd\u{200b}", "percymd'--", "*"] {
+            assert!(brands().find(label).is_err(), "{label:?}");
+        }
+    }
+
+    #[test]
+    fn the_refusal_names_the_label_and_the_brands() {
+        let refusal = brands().find("acme").unwrap_err();
+        assert_eq!(refusal.to_string(), "unknown brand \"acme\"");
+        assert_eq!(refusal.sqlstate(), "22023");
+        assert_eq!(refusal.detail().unwrap(), "The brands are: gnymble, percymd, percytext.");
+    }
+
+    #[test]
+    fn a_database_without_brands_says_how_to_get_them() {
+        let refusal = Brands::default().find("gnymble").unwrap_err();
+        assert_eq!(refusal.hint().unwrap(), "Apply the migrations first: percytech migrate up.");
+    }
+
+    #[test]
+    fn a_long_label_is_cut_at_a_character() {
+        let refusal = brands().find(&"é".repeat(1_000_000)).unwrap_err();
+        assert_eq!(refusal.to_string(), format!("unknown brand \"{}…\"", "é".repeat(SHOWN_CHARS)));
+    }
+}

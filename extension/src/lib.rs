@@ -1,0 +1,18 @@
+//! The PostgreSQL extension `percytech`: a thin shell around `percytech-core`.
+//!
+//! It owns functions and the setting `app.current_brand`; tables, types, views and policies belong to the migrations.
+
+use pgrx::prelude::*;
+
+mod brand;
+mod brand_labels;
+mod refusal;
+mod search;
+
+::pgrx::pg_module_magic!(name, version);
+
+/// Called by PostgreSQL when the library is loaded into a backend.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    brand::define_setting();
+}

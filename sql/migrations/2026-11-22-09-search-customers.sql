@@ -1,0 +1,46 @@
+-- Search by name and e-mail address, as one types. The configuration is 'simple': 'english' drops stop words, and
+-- Will, May and An are names. An address is indexed whole and in its parts.
+
+alter table customers add column search_document tsvector not null generated always as (
+  to_tsvector(
+    'simple',
+    coalesce(first_name, '') || ' ' || coalesce(last_name, '') || ' ' || email || ' ' || translate(email, '@.+_-', '     ')
+  )
+) stored;
+
+comment on column customers.search_document is 'What search_customers searches: the names and the e-mail address.';
+
+create index customers_brand_id_search_document_idx
+  on customers using gin (brand_id, search_document percytech.tsvector_leakproof_ops);
+
+create function search_customers(query text, max_rows integer default 20)
+  returns setof customers
+  language sql
+  stable
+  parallel safe
+  rows 20
+begin atomic
+  select customers.*
+  from customers
+  where customers.brand_id = (select percytech.current_brand()::brand_id)
+    and customers.search_document operator(percytech.@@) (
+      select (nullif(plainto_tsquery('simple', query)::text, '') || ':*')::tsquery
+    )
+  order by
+    ts_rank(customers.search_document, (select (nullif(plainto_tsquery('simple', query)::text, '') || ':*')::tsquery)) desc,
+    customers.created_at desc,
+    customers.id
+  limit max_rows;
+end;
+
+comment on function search_customers(text, integer) is
+  'Customers of the brand in context whose name or e-mail address has all the words of query, the last one perhaps unfinished; best first, at most max_rows.';
+
+revoke all on function search_customers(text, integer) from public;
+grant execute on function search_customers(text, integer) to percytech_app;
+
+-- rollback
+
+drop function search_customers(text, integer);
+drop index customers_brand_id_search_document_idx;
+alter table customers drop column search_document;
