@@ -1,1 +1,5 @@
-fn main(){}
+//! The command `percytech`.
+
+fn main() -> std::process::ExitCode {
+    percytech_toolkit::cli::run()
+}

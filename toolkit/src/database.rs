@@ -1,0 +1,155 @@
+//! The connection to the database, and PostgreSQL's errors in words that say what to do.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use miette::Diagnostic;
+use postgres::error::{DbError, SqlState};
+use postgres::{Client, Config, NoTls};
+
+/// Why there is no connection, or why a statement of ours failed.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// Neither option nor environment names a database.
+    #[error("no database is named")]
+    #[diagnostic(help("pass --database-url postgresql://USER@HOST:PORT/DATABASE, or set DATABASE_URL"))]
+    NoUrl,
+    /// The URL does not parse.
+    #[error("the database URL cannot be read: {0}")]
+    #[diagnostic(help(
+        "it looks like postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special characters %-encoded, \
+         or like 'host=/var/run/postgresql user=USER dbname=DATABASE'"
+    ))]
+    BadUrl(String),
+    /// Nobody answers there.
+    #[error("the server at {target} cannot be reached: {reason}")]
+    #[diagnostic(help("check that it runs, and that host, port and firewall are right: pg_isready -d '{target}'"))]
+    Unreachable {
+        /// The server, without password.
+        target: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The server does not let this user in.
+    #[error("the server at {target} refused the login: {reason}")]
+    #[diagnostic(help("{advice}"))]
+    Refused {
+        /// The server, without password.
+        target: String,
+        /// What the server said.
+        reason: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A statement failed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Sql(#[from] SqlError),
+}
+
+/// What the server said of a statement that failed.
+#[derive(Debug, Clone, thiserror::Error, Diagnostic)]
+#[error("{message}{}", code.as_ref().map(|code| format!(" (SQLSTATE {code})")).unwrap_or_default())]
+pub struct SqlError {
+    /// What happened.
+    pub message: String,
+    /// The five characters, where the server sent them.
+    pub code: Option<String>,
+    /// The server's detail and hint, and the place within a function.
+    #[help]
+    pub help: Option<String>,
+}
+
+impl From<postgres::Error> for SqlError {
+    fn from(error: postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(db) => Self {
+                message: db.message().to_owned(),
+                code: Some(db.code().code().to_owned()),
+                help: particulars(db),
+            },
+            None => Self {
+                message: chain(&error),
+                code: None,
+                help: error.is_closed().then(|| "the connection is gone: look into the server's log".to_owned()),
+            },
+        }
+    }
+}
+
+impl From<postgres::Error> for Error {
+    fn from(error: postgres::Error) -> Self {
+        Self::Sql(error.into())
+    }
+}
+
+fn particulars(db: &DbError) -> Option<String> {
+    let parts = [db.detail(), db.hint(), db.where_()];
+    let text = parts.into_iter().flatten().collect::<Vec<_>>().join("\n");
+    (!text.is_empty()).then_some(text)
+}
+
+fn chain(error: &postgres::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connects to `url`; `purpose` shows in `pg_stat_activity`. A password that the URL lacks is taken from PGPASSWORD.
+pub fn connect(url: Option<&str>, purpose: &str) -> Result<Client, Error> {
+    let mut config: Config = url
+        .ok_or(Error::NoUrl)?
+        .parse()
+        .map_err(|error: postgres::Error| Error::BadUrl(chain(&error)))?;
+    config.application_name(purpose);
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    if config.get_password().is_none()
+        && let Some(password) = std::env::var_os("PGPASSWORD")
+    {
+        config.password(password.as_encoded_bytes());
+    }
+    config.notice_callback(|notice| {
+        if notice.severity() == "WARNING" {
+            anstream::eprintln!("warning: {}", notice.message());
+        }
+    });
+    config.connect(NoTls).map_err(|error| connection_error(&config, &error))
+}
+
+fn connection_error(config: &Config, error: &postgres::Error) -> Error {
+    let target = describe(config);
+    let Some(db) = error.as_db_error() else {
+        let reason = chain(error);
+        return match reason.as_str() {
+            "password missing" => Error::Refused {
+                target,
+                reason: "it asks for a password, and there is none".to_owned(),
+                advice: "put the password into the URL, or into PGPASSWORD",
+            },
+            _ => Error::Unreachable { target, reason },
+        };
+    };
+    let advice = match *db.code() {
+        SqlState::INVALID_PASSWORD => "check user and password, in the URL or in PGPASSWORD",
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION => "check the user, and what pg_hba.conf lets in",
+        SqlState::INVALID_CATALOG_NAME => "create the database first, or name another one",
+        SqlState::TOO_MANY_CONNECTIONS => "try again when others have disconnected, or raise max_connections",
+        SqlState::CANNOT_CONNECT_NOW => "wait until the server has started, and try again",
+        _ => "the server's log may say more",
+    };
+    Error::Refused { target, reason: db.message().to_owned(), advice }
+}
+
+/// The server, user and database, without the password.
+fn describe(config: &Config) -> String {
+    let host = config.get_hosts().first().map_or("localhost".to_owned(), |host| match host {
+        postgres::config::Host::Tcp(name) => name.clone(),
+        postgres::config::Host::Unix(directory) => directory.display().to_string(),
+    });
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    let user = config.get_user().unwrap_or_default();
+    let database = config.get_dbname().unwrap_or(user);
+    format!("host={host} port={port} user={user} dbname={database}")
+}

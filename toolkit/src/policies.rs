@@ -1,0 +1,253 @@
+//! Row level security policies and grants, declared once for all brand tables and reconciled with the database's.
+//!
+//! A declaration is plain SQL about a table called `brand_table`. It is run as it stands on a temporary table of that
+//! name; what the server then has in its catalog for it is what every brand table must have. So nothing is compared as
+//! text that the server would write differently.
+
+mod protection;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use miette::Diagnostic;
+use postgres::{Client, Transaction};
+use postgres_protocol::escape::escape_identifier;
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::database::{self, SqlError};
+use crate::migrate::pin_search_path;
+use crate::migrate::lock;
+use crate::script::Script;
+use protection::Protection;
+
+/// The name that stands for each brand table in a declaration.
+const STAND_IN: &str = "brand_table";
+
+/// Why policies could not be compared or applied.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// The declarations are not there, or not readable.
+    #[error("cannot read the policies in {}: {source}", directory.display())]
+    #[diagnostic(help("run this where sql/policies is, or name the directory with --dir"))]
+    Directory {
+        /// The directory, or the file in it.
+        directory: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is no declaration.
+    #[error("there is no .sql file in {}", directory.display())]
+    #[diagnostic(help("name the directory that declares the policies with --dir"))]
+    NothingDeclared {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A declaration is no SQL, or the server refused it.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Script(#[from] Box<crate::script::Error>),
+    /// There is nothing to protect.
+    #[error("no table of {schemas} has the column {column}")]
+    #[diagnostic(help(
+        "apply the migrations first: percytech migrate up. Other schemas and columns are named in percytech.toml"
+    ))]
+    NoBrandTable {
+        /// Where we looked.
+        schemas: String,
+        /// The column.
+        column: String,
+    },
+    /// A change was refused; none was made.
+    #[error("{table}: {source}")]
+    #[diagnostic(help(
+        "nothing was changed. The statement was: {sql}\nRun this as the owner of the table, as a member of the owner, \
+         or as a superuser"
+    ))]
+    Refused {
+        /// The table.
+        table: String,
+        /// The statement.
+        sql: String,
+        /// What the server said.
+        source: SqlError,
+    },
+    /// Somebody else is migrating.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Lock(#[from] lock::Error),
+    /// No connection, or a statement of ours failed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Database(#[from] database::Error),
+}
+
+impl From<postgres::Error> for Error {
+    fn from(error: postgres::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// A statement that brings a table to what is declared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// The table, with its schema.
+    pub table: String,
+    /// The statement, without semicolon.
+    pub sql: String,
+}
+
+/// How the database differs from what is declared.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// How many brand tables there are.
+    pub tables: usize,
+    /// What is to be done, or was.
+    pub changes: Vec<Change>,
+    /// What the database has beyond the declaration: it stays, unless pruned.
+    pub undeclared: Vec<Change>,
+}
+
+/// The declarations of a directory.
+#[derive(Debug)]
+pub struct Declaration(Vec<Script>);
+
+impl Declaration {
+    /// Reads every `.sql` file, in the order of their names.
+    pub fn read(directory: &Path) -> Result<Self, Error> {
+        let unreadable = |path: &Path| {
+            let directory = path.to_path_buf();
+            move |source| Error::Directory { directory, source }
+        };
+        let mut files = std::fs::read_dir(directory)
+            .map_err(unreadable(directory))?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(unreadable(directory))?;
+        files.retain(|path| path.extension().is_some_and(|ending| ending == "sql"));
+        files.sort();
+        if files.is_empty() {
+            return Err(Error::NothingDeclared { directory: directory.to_path_buf() });
+        }
+        let scripts = files.iter().map(|file| {
+            let text = std::fs::read_to_string(file).map_err(unreadable(file))?;
+            Ok(Script::parse(file, &text)?)
+        });
+        scripts.collect::<Result<_, Error>>().map(Self)
+    }
+}
+
+/// What `apply` would do; changes nothing.
+pub fn diff(client: &mut Client, config: &Config, declared: &Declaration, prune: bool) -> Result<Plan, Error> {
+    let mut transaction = client.transaction()?;
+    let plan = plan(&mut transaction, config, declared, prune)?;
+    transaction.rollback()?;
+    Ok(plan)
+}
+
+/// Brings every brand table to what is declared, in one transaction. With `prune`, what is undeclared goes.
+pub fn apply(
+    client: &mut Client,
+    config: &Config,
+    declared: &Declaration,
+    prune: bool,
+    patience: Duration,
+) -> Result<Plan, Error> {
+    lock::acquire(client, patience)?;
+    let result = apply_under_lock(client, config, declared, prune);
+    // Where this fails the connection is gone, and the lock with it; the result tells.
+    let _ = lock::release(client);
+    result
+}
+
+fn apply_under_lock(
+    client: &mut Client,
+    config: &Config,
+    declared: &Declaration,
+    prune: bool,
+) -> Result<Plan, Error> {
+    let mut transaction = client.transaction()?;
+    let plan = plan(&mut transaction, config, declared, prune)?;
+    for change in &plan.changes {
+        transaction.batch_execute(&change.sql).map_err(|error| Error::Refused {
+            table: change.table.clone(),
+            sql: change.sql.clone(),
+            source: error.into(),
+        })?;
+    }
+    transaction.commit()?;
+    Ok(plan)
+}
+
+fn plan(
+    transaction: &mut Transaction<'_>,
+    config: &Config,
+    declared: &Declaration,
+    prune: bool,
+) -> Result<Plan, Error> {
+    pin_search_path(transaction, config)?;
+    become_owner(transaction, config)?;
+    let wanted = wanted_protection(transaction, config, declared)?;
+    let tables = transaction
+        .query(include_str!("policies/brand_tables.sql"), &[&config.schemas, &config.brand.column])?
+        .iter()
+        .map(|row| row.get(0))
+        .collect::<Vec<u32>>();
+    if tables.is_empty() {
+        return Err(Error::NoBrandTable {
+            schemas: config.schemas.join(", "),
+            column: config.brand.column.clone(),
+        });
+    }
+    let mut plan = Plan { tables: tables.len(), changes: Vec::new(), undeclared: Vec::new() };
+    for actual in protection::read(transaction, &tables)? {
+        let difference = wanted.difference(&actual);
+        let change = |sql| Change { table: actual.table.clone(), sql };
+        plan.changes.extend(difference.missing.into_iter().map(change));
+        let surplus = difference.surplus.into_iter().map(change);
+        if prune { plan.changes.extend(surplus) } else { plan.undeclared.extend(surplus) }
+    }
+    Ok(plan)
+}
+
+fn become_owner(transaction: &mut Transaction<'_>, config: &Config) -> Result<(), Error> {
+    let Some(owner) = &config.owner else { return Ok(()) };
+    if transaction.query_opt("select from pg_roles where rolname = $1", &[owner])?.is_some() {
+        transaction.batch_execute(&format!("set local role {}", escape_identifier(owner)))?;
+    }
+    Ok(())
+}
+
+/// What the declaration gives a table, told by giving it to a temporary one.
+fn wanted_protection(
+    transaction: &mut Transaction<'_>,
+    config: &Config,
+    declared: &Declaration,
+) -> Result<Protection, Error> {
+    transaction.batch_execute(&format!(
+        "create temporary table {STAND_IN} (id uuid, {column} {data_type}) on commit drop",
+        column = escape_identifier(&config.brand.column),
+        data_type = config.brand.data_type,
+    ))?;
+    let stand_in: u32 =
+        transaction.query_one("select 'pg_temp.brand_table'::regclass::oid", &[])?.get(0);
+    for grantee in protection::grantees(transaction, stand_in)? {
+        transaction.batch_execute(&format!("revoke all on {STAND_IN} from {grantee}"))?;
+    }
+    for script in &declared.0 {
+        script.run(transaction)?;
+    }
+    let mut wanted = protection::read(transaction, &[stand_in])?;
+    transaction.batch_execute(&format!("drop table pg_temp.{STAND_IN}"))?;
+    wanted.pop().ok_or_else(|| {
+        Error::Refused {
+            table: STAND_IN.to_owned(),
+            sql: "drop table brand_table".to_owned(),
+            source: SqlError {
+                message: "a declaration dropped the table that stands for each brand table".to_owned(),
+                code: None,
+                help: None,
+            },
+        }
+    })
+}

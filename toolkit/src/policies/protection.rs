@@ -1,0 +1,250 @@
+//! What protects a table: row level security, its policies, and the grants; and how two tables differ in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use postgres::Transaction;
+
+use super::STAND_IN;
+
+/// What protects one table.
+#[derive(Debug, Clone)]
+pub struct Protection {
+    /// The table, with its schema, as SQL names it.
+    pub table: String,
+    row_security: bool,
+    forced: bool,
+    policies: BTreeMap<String, Policy>,
+    grants: BTreeSet<Grant>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Policy {
+    permissive: bool,
+    command: String,
+    roles: String,
+    using: Option<String>,
+    with_check: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Grant {
+    grantee: String,
+    privilege: String,
+    grantable: bool,
+}
+
+/// The statements that lead from one protection to another.
+#[derive(Debug, Default)]
+pub struct Difference {
+    /// What the declaration asks for.
+    pub missing: Vec<String>,
+    /// What takes away that it does not ask for.
+    pub surplus: Vec<String>,
+}
+
+/// Roles whose grants are kept exactly as declared, besides those that the declaration names.
+const NEVER_UNDECLARED: [&str; 2] = ["public", "anon"];
+
+impl Protection {
+    /// How to bring `actual` to this.
+    pub fn difference(&self, actual: &Protection) -> Difference {
+        let table = &actual.table;
+        let mut difference = Difference::default();
+        if self.row_security && !actual.row_security {
+            difference.missing.push(format!("alter table {table} enable row level security"));
+        }
+        if self.forced && !actual.forced {
+            difference.missing.push(format!("alter table {table} force row level security"));
+        }
+        for (name, policy) in &self.policies {
+            let policy = policy.about(table);
+            match actual.policies.get(name) {
+                Some(found) if *found == policy => continue,
+                Some(_) => difference.missing.push(format!("drop policy {name} on {table}")),
+                None => {}
+            }
+            difference.missing.push(policy.create(name, table));
+        }
+        let undeclared = actual.policies.keys().filter(|name| !self.policies.contains_key(*name));
+        difference.surplus.extend(undeclared.map(|name| format!("drop policy {name} on {table}")));
+        self.compare_grants(actual, &mut difference);
+        difference
+    }
+
+    fn compare_grants(&self, actual: &Protection, difference: &mut Difference) {
+        let table = &actual.table;
+        for Grant { grantee, privilege, grantable } in self.grants.difference(&actual.grants) {
+            let option = if *grantable { " with grant option" } else { "" };
+            difference.missing.push(format!("grant {privilege} on {table} to {grantee}{option}"));
+        }
+        for grant in actual.grants.difference(&self.grants) {
+            let Grant { grantee, privilege, .. } = grant;
+            let without_option = Grant { grantable: false, ..grant.clone() };
+            let revoked = if self.grants.contains(&without_option) {
+                format!("grant option for {privilege}")
+            } else {
+                privilege.clone()
+            };
+            let sql = format!("revoke {revoked} on {table} from {grantee}");
+            let is_exact = NEVER_UNDECLARED.contains(&grantee.as_str())
+                || self.grants.iter().any(|declared| declared.grantee == *grantee);
+            if is_exact { difference.missing.push(sql) } else { difference.surplus.push(sql) }
+        }
+    }
+}
+
+impl Policy {
+    /// The same policy on another table: within a sub-select, the server writes a column with its table.
+    fn about(&self, table: &str) -> Self {
+        let name = table.rsplit_once('.').map_or(table, |(_, name)| name);
+        let rename = |expression: &String| expression.replace(&format!("{STAND_IN}."), &format!("{name}."));
+        Self {
+            using: self.using.as_ref().map(rename),
+            with_check: self.with_check.as_ref().map(rename),
+            ..self.clone()
+        }
+    }
+
+    fn create(&self, name: &str, table: &str) -> String {
+        let kind = if self.permissive { "permissive" } else { "restrictive" };
+        let using = self.using.as_ref().map(|using| format!(" using ({using})")).unwrap_or_default();
+        let with_check =
+            self.with_check.as_ref().map(|check| format!(" with check ({check})")).unwrap_or_default();
+        format!(
+            "create policy {name} on {table} as {kind} for {command} to {roles}{using}{with_check}",
+            command = self.command,
+            roles = self.roles,
+        )
+    }
+}
+
+/// What protects each of these tables, in their order.
+pub fn read(transaction: &mut Transaction<'_>, tables: &[u32]) -> Result<Vec<Protection>, postgres::Error> {
+    let mut policies: BTreeMap<u32, BTreeMap<String, Policy>> = BTreeMap::new();
+    for row in transaction.query(include_str!("policies.sql"), &[&tables])? {
+        let policy = Policy {
+            permissive: row.get("permissive"),
+            command: row.get("command"),
+            roles: row.get("roles"),
+            using: row.get("using_expression"),
+            with_check: row.get("check_expression"),
+        };
+        policies.entry(row.get("table_oid")).or_default().insert(row.get("name"), policy);
+    }
+    let mut grants: BTreeMap<u32, BTreeSet<Grant>> = BTreeMap::new();
+    for row in transaction.query(include_str!("grants.sql"), &[&tables])? {
+        let grant =
+            Grant { grantee: row.get("grantee"), privilege: row.get("privilege"), grantable: row.get("grantable") };
+        grants.entry(row.get("table_oid")).or_default().insert(grant);
+    }
+    let rows = transaction.query(include_str!("row_security.sql"), &[&tables])?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let table: u32 = row.get("table_oid");
+            Protection {
+                table: row.get("name"),
+                row_security: row.get("row_security"),
+                forced: row.get("forced"),
+                policies: policies.remove(&table).unwrap_or_default(),
+                grants: grants.remove(&table).unwrap_or_default(),
+            }
+        })
+        .collect())
+}
+
+/// Who holds a privilege on a table, besides its owner.
+pub fn grantees(transaction: &mut Transaction<'_>, table: u32) -> Result<BTreeSet<String>, postgres::Error> {
+    let rows = transaction.query(include_str!("grants.sql"), &[&vec![table]])?;
+    Ok(rows.iter().map(|row| row.get("grantee")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn protected(table: &str) -> Protection {
+        let policy = Policy {
+            permissive: false,
+            command: "all".into(),
+            roles: "public".into(),
+            using: Some("(brand_id = ( SELECT brand_table.x))".into()),
+            with_check: None,
+        };
+        let grant = |privilege: &str| Grant {
+            grantee: "app".into(),
+            privilege: privilege.into(),
+            grantable: false,
+        };
+        Protection {
+            table: table.into(),
+            row_security: true,
+            forced: true,
+            policies: [("floor".to_owned(), policy)].into(),
+            grants: [grant("SELECT"), grant("INSERT")].into(),
+        }
+    }
+
+    fn bare() -> Protection {
+        Protection {
+            row_security: false,
+            forced: false,
+            policies: BTreeMap::new(),
+            grants: BTreeSet::new(),
+            ..protected("public.t")
+        }
+    }
+
+    #[test]
+    fn a_bare_table_gets_all_that_is_declared() {
+        let difference = protected("brand_table").difference(&bare());
+        assert_eq!(
+            difference.missing,
+            [
+                "alter table public.t enable row level security",
+                "alter table public.t force row level security",
+                "create policy floor on public.t as restrictive for all to public using ((brand_id = ( SELECT t.x)))",
+                "grant INSERT on public.t to app",
+                "grant SELECT on public.t to app",
+            ]
+        );
+        assert!(difference.surplus.is_empty());
+    }
+
+    #[test]
+    fn a_table_that_has_it_all_needs_nothing() {
+        let mut same = protected("public.t");
+        same.policies = protected("public.t")
+            .policies
+            .into_iter()
+            .map(|(name, policy)| (name, policy.about("public.t")))
+            .collect();
+        let difference = protected("brand_table").difference(&same);
+        assert!(difference.missing.is_empty() && difference.surplus.is_empty(), "{difference:?}");
+    }
+
+    #[test]
+    fn a_declared_role_public_and_anon_keep_no_more_than_declared() {
+        let mut actual = bare();
+        for grantee in ["app", "public", "anon", "reporting"] {
+            actual.grants.insert(Grant {
+                grantee: grantee.into(),
+                privilege: "TRUNCATE".into(),
+                grantable: false,
+            });
+        }
+        let difference = protected("brand_table").difference(&actual);
+        for grantee in ["app", "public", "anon"] {
+            assert!(difference.missing.contains(&format!("revoke TRUNCATE on public.t from {grantee}")));
+        }
+        assert_eq!(difference.surplus, ["revoke TRUNCATE on public.t from reporting"]);
+    }
+
+    #[test]
+    fn an_undeclared_grant_option_alone_is_revoked() {
+        let mut actual = bare();
+        actual.grants.insert(Grant { grantee: "app".into(), privilege: "SELECT".into(), grantable: true });
+        let difference = protected("brand_table").difference(&actual);
+        assert!(difference.missing.contains(&"revoke grant option for SELECT on public.t from app".to_owned()));
+    }
+}

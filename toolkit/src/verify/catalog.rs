@@ -1,0 +1,197 @@
+//! What the rules look at: the tables and views of the brands' schemas, and the meaning of their policies.
+
+use std::collections::BTreeMap;
+
+use postgres::types::ToSql;
+use postgres::{Row, Transaction};
+use postgres_protocol::escape::escape_identifier;
+
+use super::Error;
+use super::scope::Scope;
+use crate::config::Config;
+
+/// The catalog as one snapshot shows it.
+pub struct Catalog<'t, 'c> {
+    transaction: &'t mut Transaction<'c>,
+    /// The settings.
+    pub config: &'t Config,
+    /// The tables that must keep brands apart.
+    pub tables: Vec<Table>,
+    /// How many views there are in the same schemas.
+    pub views: usize,
+    /// Schemas that hold tables and are not looked at, with the number of these.
+    pub other_schemas: Vec<(String, i64)>,
+    /// How many tables of the schemas belong to extensions, and are not looked at.
+    pub extension_tables: i64,
+}
+
+/// A table that must keep brands apart.
+pub struct Table {
+    /// Its place in the catalog.
+    pub oid: u32,
+    /// Its name, with its schema, as SQL writes it.
+    pub name: String,
+    /// Its policies.
+    pub policies: Vec<Policy>,
+}
+
+/// A policy, and whether it is brand-scoped.
+pub struct Policy {
+    /// Its name, as SQL writes it.
+    pub name: String,
+    /// Whether it opens (PERMISSIVE) or closes (RESTRICTIVE).
+    pub permissive: bool,
+    /// Whether it binds every role.
+    pub for_everybody: bool,
+    /// The command that it is for, or all.
+    pub command: Option<Command>,
+    /// Whether USING lets through rows of the brand in context only.
+    pub using_scoped: bool,
+    /// Whether WITH CHECK, or USING in its place, does.
+    pub check_scoped: bool,
+}
+
+/// A command that policies are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// `SELECT`
+    Select,
+    /// `INSERT`
+    Insert,
+    /// `UPDATE`
+    Update,
+    /// `DELETE`
+    Delete,
+}
+
+impl Command {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Select, Self::Insert, Self::Update, Self::Delete];
+
+    /// As SQL writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Select => "SELECT",
+            Self::Insert => "INSERT",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    fn of_catalog(code: &str) -> Option<Self> {
+        match code {
+            "r" => Some(Self::Select),
+            "a" => Some(Self::Insert),
+            "w" => Some(Self::Update),
+            "d" => Some(Self::Delete),
+            _ => None,
+        }
+    }
+}
+
+impl Policy {
+    /// Whether it has a say on this command.
+    pub fn covers(&self, command: Command) -> bool {
+        self.command.is_none_or(|own| own == command)
+    }
+
+    /// Whether it confines this command to the brand in context: the rows it reads, and those it writes.
+    pub fn confines(&self, command: Command) -> bool {
+        self.covers(command)
+            && match command {
+                Command::Select | Command::Delete => self.using_scoped,
+                Command::Insert => self.check_scoped,
+                Command::Update => self.using_scoped && self.check_scoped,
+            }
+    }
+
+    /// Whether it is a floor: it binds every role, and no other policy can open what it closes.
+    pub fn is_floor(&self) -> bool {
+        !self.permissive && self.for_everybody && Command::ALL.iter().all(|&command| self.confines(command))
+    }
+}
+
+impl Table {
+    /// Whether a floor is under it.
+    pub fn has_floor(&self) -> bool {
+        self.policies.iter().any(Policy::is_floor)
+    }
+}
+
+impl<'t, 'c> Catalog<'t, 'c> {
+    /// Reads what all rules need.
+    pub fn read(transaction: &'t mut Transaction<'c>, config: &'t Config) -> Result<Self, Error> {
+        let scope = Scope::new(&config.brand);
+        let mut policies: BTreeMap<u32, Vec<Policy>> = BTreeMap::new();
+        for row in transaction.query(include_str!("policies.sql"), &[&config.schemas])? {
+            policies.entry(row.get("table_oid")).or_default().push(policy(&scope, &row));
+        }
+        let tables = transaction
+            .query(include_str!("tables.sql"), &[&config.schemas])?
+            .iter()
+            .map(|row| {
+                let oid = row.get("oid");
+                Table { oid, name: row.get("name"), policies: policies.remove(&oid).unwrap_or_default() }
+            })
+            .collect();
+        let overview = transaction.query_one(include_str!("overview.sql"), &[&config.schemas])?;
+        let other_schemas = transaction
+            .query(include_str!("other_schemas.sql"), &[&config.schemas])?
+            .iter()
+            .map(|row| (row.get(0), row.get(1)))
+            .collect();
+        Ok(Self {
+            config,
+            tables,
+            views: usize::try_from(overview.get::<_, i64>("views")).unwrap_or_default(),
+            other_schemas,
+            extension_tables: overview.get("extension_tables"),
+            transaction,
+        })
+    }
+
+    /// The tables, as a parameter for a query.
+    pub fn table_oids(&self) -> Vec<u32> {
+        self.tables.iter().map(|table| table.oid).collect()
+    }
+
+    /// Asks the same snapshot.
+    pub fn query(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        Ok(self.transaction.query(sql, parameters)?)
+    }
+
+    /// The brand column, as SQL writes it.
+    pub fn column(&self) -> String {
+        let column = &self.config.brand.column;
+        let plain = column.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+        if plain { column.clone() } else { escape_identifier(column) }
+    }
+
+    /// An expression that a policy may compare the brand column with.
+    pub fn context_expression(&self) -> String {
+        let brand = &self.config.brand;
+        match brand.functions.first() {
+            Some(function) => format!("(select {function}()::{})", brand.data_type),
+            None => format!(
+                "(select nullif(current_setting('{}', true), '')::{})",
+                brand.setting, brand.data_type
+            ),
+        }
+    }
+}
+
+fn policy(scope: &Scope<'_>, row: &Row) -> Policy {
+    let is_scoped =
+        |expression: Option<String>| expression.is_some_and(|expression| scope.is_confined(&expression));
+    let using: Option<String> = row.get("using_expression");
+    let check: Option<String> = row.get("check_expression");
+    let check_scoped = is_scoped(check.or_else(|| using.clone()));
+    Policy {
+        name: row.get("name"),
+        permissive: row.get("permissive"),
+        for_everybody: row.get("for_everybody"),
+        command: Command::of_catalog(row.get("command")),
+        using_scoped: is_scoped(using),
+        check_scoped,
+    }
+}

@@ -1,0 +1,40 @@
+//! Row level security is enabled.
+
+use crate::verify::Error;
+use crate::verify::catalog::Catalog;
+use crate::verify::rule::{Finding, Rule, Severity};
+
+pub static RULE: Rule = Rule {
+    id: "require-row-security",
+    severity: Severity::Error,
+    summary: "Row level security is enabled.",
+    why: "While it is off, policies mean nothing: whoever may read the table reads every brand.",
+    violation: "create table notes (id uuid primary key, brand_id brand_id not null);",
+    clean: "create table notes (id uuid primary key, brand_id brand_id not null);
+            alter table notes enable row level security;",
+    check,
+};
+
+const QUERY: &str = "
+    select
+      quote_ident(nspname) || '.' || quote_ident(relname),
+      exists (select from pg_policy where polrelid = pg_class.oid)
+    from pg_class
+    join pg_namespace on pg_namespace.oid = relnamespace
+    where pg_class.oid = any ($1) and not relrowsecurity
+    order by 1
+";
+
+fn check(rule: &'static Rule, catalog: &mut Catalog<'_, '_>) -> Result<Vec<Finding>, Error> {
+    let tables = catalog.table_oids();
+    let finding = |row: &postgres::Row| {
+        let (table, has_policies): (String, bool) = (row.get(0), row.get(1));
+        let message = if has_policies {
+            "has policies, but row level security is off, so they mean nothing"
+        } else {
+            "row level security is off"
+        };
+        rule.finding(&table, message, format!("alter table {table} enable row level security;"))
+    };
+    Ok(catalog.query(QUERY, &[&tables])?.iter().map(finding).collect())
+}

@@ -1,0 +1,100 @@
+//! Views read as their caller.
+
+use crate::verify::Error;
+use crate::verify::catalog::Catalog;
+use crate::verify::rule::{Finding, Rule, Severity};
+
+pub static RULE: Rule = Rule {
+    id: "require-security-invoker-views",
+    severity: Severity::Error,
+    summary: "Every view over tables is security_invoker; no materialized view holds brand data.",
+    why: "A view reads as its owner, by the owner's policies: of a superuser's view, every role sees every brand. A \
+          materialized view holds the rows that its owner saw, and row level security cannot be put on it.",
+    violation: "create table notes (id uuid primary key, brand_id brand_id not null);
+                create view recent_notes as select * from notes;",
+    clean: "create table notes (id uuid primary key, brand_id brand_id not null);
+            create view recent_notes with (security_invoker = true) as select * from notes;",
+    check,
+};
+
+/// Views of the schemas, and views in other schemas that these read, as far as they read a table.
+const QUERY: &str = "
+    with recursive reads as (
+      select distinct ev_class as reader, refobjid as read
+      from pg_rewrite
+      join pg_depend
+        on classid = 'pg_rewrite'::regclass
+        and objid = pg_rewrite.oid
+        and refclassid = 'pg_class'::regclass
+        and refobjid <> ev_class
+    ),
+    reached as (
+      select pg_class.oid as view
+      from pg_class
+      join pg_namespace on pg_namespace.oid = relnamespace
+      where relkind in ('v', 'm')
+        and nspname = any ($1)
+        and not exists (
+          select
+          from pg_depend
+          where classid = 'pg_class'::regclass and objid = pg_class.oid and deptype = 'e'
+        )
+      union
+      select pg_class.oid
+      from reached
+      join reads on reads.reader = reached.view
+      join pg_class on pg_class.oid = reads.read and relkind in ('v', 'm')
+    ),
+    sources as (
+      select view as view, view as source from reached
+      union
+      select sources.view, reads.read
+      from sources
+      join reads on reads.reader = sources.source
+    )
+    select
+      quote_ident(nspname) || '.' || quote_ident(relname),
+      relkind = 'm',
+      quote_ident(pg_get_userbyid(relowner))
+    from reached
+    join pg_class on pg_class.oid = reached.view
+    join pg_namespace on pg_namespace.oid = relnamespace
+    where exists (
+        select
+        from sources
+        join pg_class as source on source.oid = sources.source
+        join pg_namespace as source_schema on source_schema.oid = source.relnamespace
+        where sources.view = reached.view
+          and source.relkind in ('r', 'p', 'f')
+          and source_schema.nspname not in ('pg_catalog', 'information_schema')
+      )
+      and not exists (
+        select
+        from pg_options_to_table(reloptions)
+        where option_name = 'security_invoker' and option_value::boolean
+      )
+    order by 1
+";
+
+fn check(rule: &'static Rule, catalog: &mut Catalog<'_, '_>) -> Result<Vec<Finding>, Error> {
+    let finding = |row: &postgres::Row| {
+        let (view, materialized, owner): (String, bool, String) = (row.get(0), row.get(1), row.get(2));
+        if materialized {
+            rule.finding(
+                &view,
+                "is a materialized view: row level security cannot bind it, and it holds what its owner saw",
+                format!(
+                    "-- keep it from every role that is bound to a brand, or replace it by a table with the brand column:\n\
+                     revoke all on {view} from public;"
+                ),
+            )
+        } else {
+            rule.finding(
+                &view,
+                format!("reads as its owner {owner}, not as its caller"),
+                format!("alter view {view} set (security_invoker = true);"),
+            )
+        }
+    };
+    Ok(catalog.query(QUERY, &[&catalog.config.schemas])?.iter().map(finding).collect())
+}
