@@ -17,7 +17,10 @@ static CURRENT_BRAND: GucSetting<Option<CString>> = GucSetting::<Option<CString>
 
 /// Defines `app.current_brand`. A value that a session put there before the library was loaded passes the same check,
 /// and is dropped with a warning where it fails.
-#[expect(unsafe_code, reason = "a setting with hooks has no safe constructor; the hook is guarded against panics")]
+#[expect(
+    unsafe_code,
+    reason = "a setting with hooks has no safe constructor; the hook is guarded against panics"
+)]
 pub fn define_setting() {
     // SAFETY: the hook is #[pg_guard], and the name and descriptions are 'static.
     unsafe {
@@ -91,11 +94,8 @@ fn clear_brand_context() {
 fn assign(brand: Option<&Brand>, is_local: bool) {
     // A label of the enum is a C string already, so it has no NUL within it.
     let value = CString::new(brand.map_or("", Brand::as_str)).unwrap_or_default();
-    let action = if is_local {
-        pg_sys::GucAction::GUC_ACTION_LOCAL
-    } else {
-        pg_sys::GucAction::GUC_ACTION_SET
-    };
+    let action =
+        if is_local { pg_sys::GucAction::GUC_ACTION_LOCAL } else { pg_sys::GucAction::GUC_ACTION_SET };
     // SAFETY: both strings outlive the call, which copies them.
     unsafe {
         pg_sys::set_config_option(

@@ -1,1 +1,343 @@
-//! tests
+//! What the tests stand on: one private server for all of them, a database for each, and the command `percytech`.
+
+#![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
+
+use std::os::unix::process::CommandExt;
+
+use percytech_toolkit::cluster::{Cluster, Installation, SUPERUSER};
+use percytech_toolkit::config::Config;
+use percytech_toolkit::database;
+use percytech_toolkit::migrate::{self, run::Silent};
+use percytech_toolkit::policies::{self, Declaration};
+use postgres::Client;
+use postgres::error::SqlState;
+use tempfile::TempDir;
+
+/// The brands, in the order of the enum.
+pub const BRANDS: [&str; 3] = ["gnymble", "percymd", "percytext"];
+
+/// The tables of the schema, parents first.
+pub const TABLES: [&str; 3] = ["customers", "conversations", "messages"];
+
+/// A login that may do what an application may.
+pub const APP: &str = "test_app";
+
+/// A login that needs a password, which is `secret`.
+pub const WITH_PASSWORD: &str = "test_password";
+
+/// A login that may create databases and roles, but is no superuser.
+pub const ADMIN: &str = "test_admin";
+
+const TEMPLATE: &str = "migrated";
+
+static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+
+/// The server that all tests of this process share. It ends with the process, however that ends.
+struct Server {
+    host: PathBuf,
+    /// Waits for this process to end, and then ends the server.
+    _warden: Child,
+    /// PostgreSQL copies one template at a time.
+    copying: Mutex<()>,
+}
+
+impl Server {
+    fn start() -> Self {
+        let cluster = Cluster::start(&Installation::find().unwrap(), &["max_connections=200"]).unwrap();
+        let host = cluster.path().to_path_buf();
+        let warden = Command::new("sh")
+            .arg("-c")
+            .arg(format!("read -r line; {}", cluster.keep()))
+            .stdin(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let server = Self { host, _warden: warden, copying: Mutex::new(()) };
+        server.ask_for_password();
+
+        let mut client = server.connect(SUPERUSER, "postgres");
+        client.batch_execute(&format!("create database {TEMPLATE}")).unwrap();
+        let mut template = server.connect(SUPERUSER, TEMPLATE);
+        migrate_up(&mut template, &sql("migrations"));
+        policies_apply(&mut template, &sql("policies"));
+        client
+            .batch_execute(&format!(
+                "create role {APP} login in role percytech_app;
+                 create role {WITH_PASSWORD} login password 'secret';
+                 create role {ADMIN} login createdb createrole;"
+            ))
+            .unwrap();
+        server
+    }
+
+    fn ask_for_password(&self) {
+        let file = self.host.join("data/pg_hba.conf");
+        let rules = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("local all {WITH_PASSWORD} scram-sha-256\n{rules}")).unwrap();
+        self.connect(SUPERUSER, "postgres").batch_execute("select pg_reload_conf()").unwrap();
+    }
+
+    fn url(&self, user: &str, database: &str) -> String {
+        format!("host={} user={user} dbname={database}", self.host.display())
+    }
+
+    fn connect(&self, user: &str, database: &str) -> Client {
+        database::connect(Some(&self.url(user, database)), "percytech tests").unwrap()
+    }
+}
+
+/// A database of its own for one test.
+pub struct TestDatabase {
+    name: String,
+}
+
+impl TestDatabase {
+    /// With the schema and its policies, and no rows.
+    #[must_use]
+    pub fn migrated() -> Self {
+        Self::create(TEMPLATE)
+    }
+
+    /// With nothing in it.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::create("template0")
+    }
+
+    fn create(template: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let _one_at_a_time = SERVER.copying.lock();
+        SERVER
+            .connect(SUPERUSER, "postgres")
+            .batch_execute(&format!("create database {name} template {template}"))
+            .unwrap();
+        Self { name }
+    }
+
+    /// Where it is, for a user.
+    #[must_use]
+    pub fn url(&self, user: &str) -> String {
+        SERVER.url(user, &self.name)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A connection as a user.
+    #[must_use]
+    pub fn connect(&self, user: &str) -> Client {
+        SERVER.connect(user, &self.name)
+    }
+
+    /// A connection that sees everything.
+    #[must_use]
+    pub fn superuser(&self) -> Client {
+        self.connect(SUPERUSER)
+    }
+
+    /// A connection of the application.
+    #[must_use]
+    pub fn app(&self) -> Client {
+        self.connect(APP)
+    }
+
+    /// A connection of the application, in a brand's context for the session.
+    #[must_use]
+    pub fn app_of(&self, brand: &str) -> Client {
+        let mut client = self.app();
+        client.query("select percytech.set_brand_context($1, is_local => false)", &[&brand]).unwrap();
+        client
+    }
+
+    /// The command `percytech` with these arguments, on this database as the superuser, in the project's directory.
+    #[must_use]
+    pub fn percytech(&self, arguments: &[&str]) -> Command {
+        self.percytech_as(SUPERUSER, arguments)
+    }
+
+    /// The same, as another user.
+    #[must_use]
+    pub fn percytech_as(&self, user: &str, arguments: &[&str]) -> Command {
+        let mut command = percytech(arguments);
+        command.env("DATABASE_URL", self.url(user));
+        command
+    }
+
+    /// Everything in it but rows, as `pg_dump` writes it.
+    #[must_use]
+    pub fn dump(&self) -> String {
+        dump(&self.url(SUPERUSER))
+    }
+}
+
+/// Everything in a database but rows and the history of migrations, as `pg_dump` writes it.
+#[must_use]
+pub fn dump(url: &str) -> String {
+    let output = Command::new(Installation::find().unwrap().program("pg_dump"))
+        .args(["--schema-only", "--exclude-schema=percytech_migrations", "--dbname", url])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    // Newer minors fence the dump with a key that is another each time.
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The command `percytech`, built before the first use, in the project's directory and without its environment.
+#[must_use]
+pub fn percytech(arguments: &[&str]) -> Command {
+    static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "percytech-toolkit", "--bin", "percytech"])
+            .current_dir(root())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        // This runs as target/<profile>/deps/<test>.
+        let profile = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_path_buf();
+        profile.join("percytech")
+    });
+    let mut command = Command::new(&*BINARY);
+    command
+        .args(arguments)
+        .current_dir(root())
+        .env_remove("DATABASE_URL")
+        .env_remove("PGPASSWORD")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
+    command
+}
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// Runs a command to its end.
+#[must_use]
+pub fn run(command: &mut Command) -> Ran {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    Ran {
+        code: status.code().unwrap_or(-1),
+        stdout: String::from_utf8(stdout).unwrap(),
+        stderr: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+impl Ran {
+    /// Fails unless it ended with this exit code.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:#?}");
+        self
+    }
+
+    /// Fails unless the error output has all of these words.
+    #[track_caller]
+    pub fn says(self, words: &[&str]) -> Self {
+        for word in words {
+            assert!(self.stderr.contains(word), "{word:?} is missing in {self:#?}");
+        }
+        self
+    }
+}
+
+/// The project's directory.
+#[must_use]
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// A directory of the project's SQL.
+#[must_use]
+pub fn sql(directory: &str) -> PathBuf {
+    root().join("sql").join(directory)
+}
+
+/// A directory with these files in it.
+#[must_use]
+pub fn directory_of(files: &[(&str, &str)]) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+    directory
+}
+
+/// A copy of a directory of the project's SQL in which `from` is written as `to`, wherever it is; it must be somewhere.
+#[must_use]
+pub fn edited_sql(directory: &str, from: &str, to: &str) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    let mut found = false;
+    for entry in fs::read_dir(sql(directory)).unwrap() {
+        let file = entry.unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        found |= text.contains(from);
+        fs::write(copy.path().join(file.file_name()), text.replace(from, to)).unwrap();
+    }
+    assert!(found, "nothing in sql/{directory} says {from:?}");
+    copy
+}
+
+/// Applies the migrations of a directory.
+pub fn migrate_up(client: &mut Client, directory: &Path) {
+    let files = migrate::file::read_all(directory).unwrap();
+    migrate::up(client, &Config::default(), &files, Duration::from_secs(10), &mut Silent).unwrap();
+}
+
+/// Applies the policies of a directory.
+pub fn policies_apply(client: &mut Client, directory: &Path) {
+    let declaration = Declaration::read(directory).unwrap();
+    policies::apply(client, &Config::default(), &declaration, false, Duration::from_secs(10)).unwrap();
+}
+
+/// Two customers for each brand, each with a conversation of two messages. The numbers in them are alike.
+pub fn fill(client: &mut Client) {
+    client.batch_execute(include_str!("fill.sql")).unwrap();
+}
+
+/// The value of the first column of the only row.
+pub fn value<T: for<'a> postgres::types::FromSql<'a>>(client: &mut Client, sql: &str) -> T {
+    client.query_one(sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error:?}")).get(0)
+}
+
+/// The values of the first column.
+pub fn values<T: for<'a> postgres::types::FromSql<'a>>(client: &mut Client, sql: &str) -> Vec<T> {
+    let rows = client.query(sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// The SQLSTATE that a statement fails with.
+#[track_caller]
+pub fn refusal(client: &mut Client, sql: &str) -> SqlState {
+    match client.batch_execute(sql) {
+        Ok(()) => panic!("{sql} succeeded"),
+        Err(error) => error.code().unwrap_or_else(|| panic!("{sql}: {error}")).clone(),
+    }
+}
+
+/// How many rows a statement changes.
+#[track_caller]
+pub fn changed(client: &mut Client, sql: &str) -> u64 {
+    client.execute(sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+}

@@ -228,9 +228,14 @@ fn migrate_up(
     let applied = migrate::up(&mut client, config, &files, patience, watcher.as_mut())?;
     match common.format {
         Format::Json => print_json(&serde_json::json!({ "applied": applied }))?,
-        Format::Text if applied.is_empty() => println!("nothing to apply: all {} migrations are applied", files.len()),
+        Format::Text if applied.is_empty() => {
+            println!("nothing to apply: all {} migrations are applied", files.len())
+        }
         Format::Text => {
-            println!("{} migrations applied; tables that are new are closed until percytech policies apply", applied.len());
+            println!(
+                "{} migrations applied; tables that are new are closed until percytech policies apply",
+                applied.len()
+            );
         }
     }
     Ok(Outcome::Fine)
@@ -252,17 +257,20 @@ fn print_status(status: &Status) {
         .migrations
         .iter()
         .map(|line| {
-            vec![line.name.clone(), state_word(line.state).to_owned(), line.applied_on.clone().unwrap_or_default()]
+            vec![
+                line.name.clone(),
+                state_word(line.state).to_owned(),
+                line.applied_on.clone().unwrap_or_default(),
+            ]
         })
         .collect();
     println!("{}", output::table(&["migration", "state", "applied (UTC)"], &rows));
-    let counts: Vec<_> =
-        [State::Applied, State::Pending, State::Edited, State::Missing, State::OutOfOrder]
-            .into_iter()
-            .map(|state| (status.in_state(state).count(), state_word(state)))
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, word)| format!("{count} {word}"))
-            .collect();
+    let counts: Vec<_> = [State::Applied, State::Pending, State::Edited, State::Missing, State::OutOfOrder]
+        .into_iter()
+        .map(|state| (status.in_state(state).count(), state_word(state)))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
     println!("{}", if counts.is_empty() { "no migrations".to_owned() } else { counts.join(", ") });
     if status.in_state(State::Pending).next().is_some() {
         println!("apply what is pending with: percytech migrate up");
@@ -349,10 +357,18 @@ fn explain(name: &str) -> Result<Outcome, Failure> {
     let rules: Vec<_> = rules::ALL.iter().filter(|rule| name.is_empty() || rule.id == name).collect();
     if rules.is_empty() {
         let known = rules::ALL.iter().map(|rule| rule.id).collect::<Vec<_>>().join(", ");
-        return Err(miette::miette!(help = format!("the rules are: {known}"), "there is no rule {name}").into());
+        return Err(
+            miette::miette!(help = format!("the rules are: {known}"), "there is no rule {name}").into()
+        );
     }
     for rule in rules {
-        println!("{} ({})\n  {}\n  {}\n", rule.id.bold(), rule.severity.word(), rule.summary, rule.why.dimmed());
+        println!(
+            "{} ({})\n  {}\n  {}\n",
+            rule.id.bold(),
+            rule.severity.word(),
+            rule.summary,
+            rule.why.dimmed()
+        );
         if !name.is_empty() {
             println!("It objects to:\n{}\n\nand not to:\n{}", outdent(rule.violation), outdent(rule.clean));
         }

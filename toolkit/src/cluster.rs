@@ -32,7 +32,8 @@ const UNPRIVILEGED_USERS: [&str; 2] = ["postgres", "nobody"];
 const LONGEST_DIRECTORY: usize = 90;
 
 /// Settings of a server whose data need not outlive it.
-const THROWAWAY: [&str; 4] = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off"];
+const THROWAWAY: [&str; 4] =
+    ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off"];
 
 /// Why there is no cluster.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -53,7 +54,9 @@ pub enum Error {
     NobodyToRunAs,
     /// The directory could not be made.
     #[error("cannot prepare {}: {source}", directory.display())]
-    #[diagnostic(help("TMPDIR names the directory that it is made in; it must be writable and reachable for every user"))]
+    #[diagnostic(help(
+        "TMPDIR names the directory that it is made in; it must be writable and reachable for every user"
+    ))]
     Directory {
         /// The directory.
         directory: PathBuf,
@@ -189,10 +192,14 @@ impl Cluster {
 
     fn initialise(&self, user: Option<&User>) -> Result<(), Error> {
         let mut command = self.command("initdb", user)?;
-        command
-            .arg("--pgdata")
-            .arg(self.data())
-            .args(["--username", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
+        command.arg("--pgdata").arg(self.data()).args([
+            "--username",
+            SUPERUSER,
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]);
         let mut child = self.spawn("initdb", &mut command)?;
         let _guard = Guarded::new(child.id());
         let status = child.wait().map_err(|error| self.failed("initdb", error.to_string()))?;

@@ -84,7 +84,9 @@ pub enum Error {
     },
     /// The file is not TOML, or holds a key that means nothing.
     #[error("{} does not say what it should: {}", file.display(), source.message())]
-    #[diagnostic(help("the keys are: schemas, owner, [brand] column, type, setting, functions, [[exceptions]] rule, object, reason"))]
+    #[diagnostic(help(
+        "the keys are: schemas, owner, [brand] column, type, setting, functions, [[exceptions]] rule, object, reason"
+    ))]
     Invalid {
         /// The file.
         file: PathBuf,
@@ -146,7 +148,8 @@ mod tests {
 
     #[test]
     fn what_the_file_leaves_out_is_as_by_default() {
-        let config = Config::parse(Path::new("x"), "[brand]\ncolumn = \"tenant_id\"\ntype = \"uuid\"\n").unwrap();
+        let config =
+            Config::parse(Path::new("x"), "[brand]\ncolumn = \"tenant_id\"\ntype = \"uuid\"\n").unwrap();
         assert_eq!(config.brand.column, "tenant_id");
         assert_eq!(config.brand.setting, "app.current_brand");
         assert_eq!(config.schemas, ["public"]);

@@ -23,7 +23,9 @@ pub enum Error {
     BadUrl(String),
     /// Nobody answers there.
     #[error("the server at {target} cannot be reached: {reason}")]
-    #[diagnostic(help("check that it runs, and that host, port and firewall are right: pg_isready -d '{target}'"))]
+    #[diagnostic(help(
+        "check that it runs, and that host, port and firewall are right: pg_isready -d '{target}'"
+    ))]
     Unreachable {
         /// The server, without password.
         target: String,
@@ -71,7 +73,9 @@ impl From<postgres::Error> for SqlError {
             None => Self {
                 message: chain(&error),
                 code: None,
-                help: error.is_closed().then(|| "the connection is gone: look into the server's log".to_owned()),
+                help: error
+                    .is_closed()
+                    .then(|| "the connection is gone: look into the server's log".to_owned()),
             },
         }
     }
@@ -97,10 +101,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connects to `url`; `purpose` shows in `pg_stat_activity`. A password that the URL lacks is taken from PGPASSWORD.
 pub fn connect(url: Option<&str>, purpose: &str) -> Result<Client, Error> {
-    let mut config: Config = url
-        .ok_or(Error::NoUrl)?
-        .parse()
-        .map_err(|error: postgres::Error| Error::BadUrl(chain(&error)))?;
+    let mut config: Config =
+        url.ok_or(Error::NoUrl)?.parse().map_err(|error: postgres::Error| Error::BadUrl(chain(&error)))?;
     config.application_name(purpose);
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);

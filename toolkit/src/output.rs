@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anstream::println;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, ContentLineStyle, LineStyle, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::OwoColorize;
 
@@ -70,11 +69,17 @@ pub fn heading(text: &str) {
     println!("\n{}", text.bold());
 }
 
+/// A line under the header, and nothing else.
+const STYLE: TableStyle = TableStyle::new()
+    .header_lines(ContentLineStyle::none())
+    .header_separator(LineStyle::new('─', '─', '─', '─'))
+    .content_lines(ContentLineStyle::none());
+
 /// A table; columns that hold numbers are aligned to the right.
 #[must_use]
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(header).add_rows(rows);
+    table.load_style(STYLE).set_header(header).add_rows(rows);
     for (index, column) in table.column_iter_mut().enumerate() {
         let holds_numbers = rows
             .iter()

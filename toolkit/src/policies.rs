@@ -16,8 +16,8 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::database::{self, SqlError};
-use crate::migrate::pin_search_path;
 use crate::migrate::lock;
+use crate::migrate::pin_search_path;
 use crate::script::Script;
 use protection::Protection;
 
@@ -138,7 +138,12 @@ impl Declaration {
 }
 
 /// What `apply` would do; changes nothing.
-pub fn diff(client: &mut Client, config: &Config, declared: &Declaration, prune: bool) -> Result<Plan, Error> {
+pub fn diff(
+    client: &mut Client,
+    config: &Config,
+    declared: &Declaration,
+    prune: bool,
+) -> Result<Plan, Error> {
     let mut transaction = client.transaction()?;
     let plan = plan(&mut transaction, config, declared, prune)?;
     transaction.rollback()?;
@@ -229,8 +234,7 @@ fn wanted_protection(
         column = escape_identifier(&config.brand.column),
         data_type = config.brand.data_type,
     ))?;
-    let stand_in: u32 =
-        transaction.query_one("select 'pg_temp.brand_table'::regclass::oid", &[])?.get(0);
+    let stand_in: u32 = transaction.query_one("select 'pg_temp.brand_table'::regclass::oid", &[])?.get(0);
     for grantee in protection::grantees(transaction, stand_in)? {
         transaction.batch_execute(&format!("revoke all on {STAND_IN} from {grantee}"))?;
     }
@@ -239,15 +243,13 @@ fn wanted_protection(
     }
     let mut wanted = protection::read(transaction, &[stand_in])?;
     transaction.batch_execute(&format!("drop table pg_temp.{STAND_IN}"))?;
-    wanted.pop().ok_or_else(|| {
-        Error::Refused {
-            table: STAND_IN.to_owned(),
-            sql: "drop table brand_table".to_owned(),
-            source: SqlError {
-                message: "a declaration dropped the table that stands for each brand table".to_owned(),
-                code: None,
-                help: None,
-            },
-        }
+    wanted.pop().ok_or_else(|| Error::Refused {
+        table: STAND_IN.to_owned(),
+        sql: "drop table brand_table".to_owned(),
+        source: SqlError {
+            message: "a declaration dropped the table that stands for each brand table".to_owned(),
+            code: None,
+            help: None,
+        },
     })
 }

@@ -77,9 +77,7 @@ impl Script {
     /// Runs the statements one after the other, and stops at the first that fails.
     pub fn run(&self, client: &mut impl GenericClient) -> Result<(), Box<Error>> {
         for statement in &self.statements {
-            client
-                .batch_execute(&statement.sql)
-                .map_err(|error| self.server_error(statement, error))?;
+            client.batch_execute(&statement.sql).map_err(|error| self.server_error(statement, error))?;
         }
         Ok(())
     }
@@ -87,7 +85,12 @@ impl Script {
     /// An error about `statement` as a whole.
     #[must_use]
     pub fn error_at(&self, statement: &Statement, message: String, help: &str) -> Box<Error> {
-        self.error(message, None, statement.offset..statement.offset + statement.sql.len(), Some(help.to_owned()))
+        self.error(
+            message,
+            None,
+            statement.offset..statement.offset + statement.sql.len(),
+            Some(help.to_owned()),
+        )
     }
 
     fn syntax_error(&self, words: &str) -> Box<Error> {
@@ -154,14 +157,22 @@ impl Script {
 /// What to do about an error that the server's own hint leaves open.
 fn advice(db: &DbError) -> Option<String> {
     let message = db.message();
-    let missing = message.strip_prefix("extension \"").and_then(|rest| rest.split_once("\" is not available"));
+    let missing =
+        message.strip_prefix("extension \"").and_then(|rest| rest.split_once("\" is not available"));
     if let Some((extension, _)) = missing {
         return Some(match extension {
-            "percytech" => "install it on the server's machine: make install PG_CONFIG=<the server's pg_config>".to_owned(),
-            _ => format!("install it on the server's machine; {extension} may come with the package postgresql-contrib"),
+            "percytech" => {
+                "install it on the server's machine: make install PG_CONFIG=<the server's pg_config>"
+                    .to_owned()
+            }
+            _ => format!(
+                "install it on the server's machine; {extension} may come with the package postgresql-contrib"
+            ),
         });
     }
-    if *db.code() == SqlState::INSUFFICIENT_PRIVILEGE && message.starts_with("permission denied to create extension") {
+    if *db.code() == SqlState::INSUFFICIENT_PRIVILEGE
+        && message.starts_with("permission denied to create extension")
+    {
         return Some(
             "let a superuser run this statement, or run the migrations as one; where the extension exists already, \
              the statement does nothing and needs no right"
@@ -193,10 +204,11 @@ fn code_starts(text: &str) -> Vec<usize> {
 /// The place that a syntax error is about. The parser tells the offending text, not its place: it is the occurrence up
 /// to which the statement fails in the same words.
 fn locate(statement: &str, message: &str) -> Option<std::ops::Range<usize>> {
-    let Some((_, near)) = message.split_once(" at or near \"") else {
+    if message.ends_with(" at end of input") {
         let end = statement.trim_end().len();
         return Some(end..end);
-    };
+    }
+    let (_, near) = message.split_once(" at or near \"")?;
     let near = near.strip_suffix('"')?;
     let fails_alike = |end: usize| {
         pg_query::parse(&statement[..end], 0).is_err_and(|error| error.to_string().ends_with(message))
@@ -230,7 +242,8 @@ mod tests {
 
     #[test]
     fn a_syntax_error_names_file_line_and_place() {
-        let text = "select 1;\n\n-- tabel is a word here\ncreate table tabel (\n  id int\n);\ncreate tabel x ();\n";
+        let text =
+            "select 1;\n\n-- tabel is a word here\ncreate table tabel (\n  id int\n);\ncreate tabel x ();\n";
         let error = parse(text).unwrap_err();
         assert_eq!(error.to_string(), "x.sql:7: syntax error at or near \"tabel\"");
         let at = error.at.unwrap();

@@ -56,11 +56,8 @@ const OLDEST_SERVER: i32 = 150_000;
 
 /// Applies every rule to the database, and tells what was found and what was not looked at.
 pub fn verify(client: &mut Client, config: &Config) -> Result<Report, Error> {
-    let mut transaction = client
-        .build_transaction()
-        .isolation_level(IsolationLevel::RepeatableRead)
-        .read_only(true)
-        .start()?;
+    let mut transaction =
+        client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start()?;
     // With nothing on the path, the server writes every name with its schema.
     transaction.batch_execute("set local search_path = pg_catalog")?;
 

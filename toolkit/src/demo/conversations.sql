@@ -13,4 +13,5 @@ select
   'Welcome',
   created_at
 from customers
-where right(phone, 1) < '7'
+where brand_id = percytech.current_brand()::brand_id
+  and right(phone, 1) < '7'

@@ -1,11 +1,15 @@
--- Customers of the brand in context, $1 of them. Everything follows from the number, so that a demo is like the next.
-with people as (
+-- Customers of the brand in context, $1 of them. Everything follows from brand and number, so that a demo is like the
+-- next.
+with brand as (
+  select array_position(enum_range(null::brand_id), percytech.current_brand()::brand_id) as place
+),
+people as (
   select
     number,
     (array['Ada', 'Grace', 'Alan', 'Katherine', 'Edsger', 'Barbara', 'Donald', 'Radia', 'Tony', 'Frances'])
       [1 + number % 10] as first_name,
     (array['Hopper', 'Lovelace', 'Turing', 'Johnson', 'Dijkstra', 'Liskov', 'Knuth', 'Perlman', 'Hoare', 'Allen', 'Wilkes'])
-      [1 + number % 11] as last_name,
+      [1 + (number + 4 * place) % 11] as last_name,
     -- Of a hundred, so many are in each stage.
     (case
       when number % 100 < 34 then 'lead'
@@ -17,7 +21,7 @@ with people as (
     end)::customer_stage as stage,
     now() - (number * 7919 % 400) * interval '1 day' - (number * 104729 % 86400) * interval '1 second' as created_at,
     (2 + number % 40) * interval '1 day' as took
-  from generate_series(1, $1::integer) as number
+  from brand, generate_series(1, $1::integer) as number
 )
 insert into customers (
   brand_id, email, phone, first_name, last_name, stage, source,

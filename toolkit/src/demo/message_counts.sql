@@ -14,4 +14,5 @@ from (
   from messages
   group by conversation_id
 ) as counted
-where conversations.id = counted.conversation_id
+where conversations.brand_id = percytech.current_brand()::brand_id
+  and conversations.id = counted.conversation_id

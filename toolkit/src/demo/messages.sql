@@ -13,3 +13,4 @@ select
   created_at + number * interval '3 hours' + interval '2 seconds'
 from conversations
 cross join lateral generate_series(1, 1 + right(customer_phone, 2)::integer % 8) as number
+where brand_id = percytech.current_brand()::brand_id

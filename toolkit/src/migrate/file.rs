@@ -49,7 +49,9 @@ pub enum Error {
     },
     /// Two files claim the same place.
     #[error("{} and {} have the same version", first.display(), second.display())]
-    #[diagnostic(help("give the one that is to run later the next number of the day, as in 2026-11-22-02-description.sql"))]
+    #[diagnostic(help(
+        "give the one that is to run later the next number of the day, as in 2026-11-22-02-description.sql"
+    ))]
     SameVersion {
         /// The one.
         first: PathBuf,
@@ -136,7 +138,8 @@ impl MigrationFile {
     /// What refinery calls it. Its names have no hyphens: it would cut them short there.
     pub fn for_refinery(&self) -> Result<Migration, Error> {
         let name = format!("V{}__{}", self.version.number(), self.description.replace('-', "_"));
-        Migration::unapplied(&name, &self.up).map_err(|_| self.misnamed("the name does not fit the migration engine"))
+        Migration::unapplied(&name, &self.up)
+            .map_err(|_| self.misnamed("the name does not fit the migration engine"))
     }
 
     fn misnamed(&self, why: &'static str) -> Error {
@@ -170,15 +173,14 @@ pub fn read_all(directory: &Path) -> Result<Vec<MigrationFile>, Error> {
     files.sort_by(|left, right| (left.version, &left.path).cmp(&(right.version, &right.path)));
     match files.windows(2).find(|pair| pair[0].version == pair[1].version) {
         None => Ok(files),
-        Some(pair) => {
-            Err(Error::SameVersion { first: pair[0].path.clone(), second: pair[1].path.clone() })
-        }
+        Some(pair) => Err(Error::SameVersion { first: pair[0].path.clone(), second: pair[1].path.clone() }),
     }
 }
 
 fn parse_name(path: &Path) -> Result<(Version, String), Error> {
     let misnamed = |why| Error::Name { file: path.to_path_buf(), why };
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).ok_or_else(|| misnamed("the name is not UTF-8"))?;
+    let stem =
+        path.file_stem().and_then(|stem| stem.to_str()).ok_or_else(|| misnamed("the name is not UTF-8"))?;
     let (date, rest) = match (stem.get(..10), stem.get(10..)) {
         (Some(date), Some(rest)) => (date, rest),
         _ => return Err(misnamed("the name does not start with a date")),

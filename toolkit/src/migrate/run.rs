@@ -56,7 +56,8 @@ fn up_under_lock(
     let status = compare(files, &session.applied()?)?;
     status.require_agreement()?;
 
-    let is_pending = |file: &MigrationFile| status.in_state(State::Pending).any(|line| line.name == file.name());
+    let is_pending =
+        |file: &MigrationFile| status.in_state(State::Pending).any(|line| line.name == file.name());
     // All are read before the first is run: a slip in the last one costs nothing.
     let pending = files
         .iter()

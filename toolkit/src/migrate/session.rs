@@ -170,10 +170,10 @@ fn become_owner(transaction: &mut Transaction<'_>, file: &MigrationFile, owner: 
     })
 }
 
-/// Makes the history table where there is none, and gives it to the owner once the owner exists.
+/// Makes the history table where there is none, and gives it to the owner once that can be done.
 fn keep_history(transaction: &mut Transaction<'_>, owner: Option<&str>) -> Result<(), postgres::Error> {
     let state = transaction.query_one(include_str!("history_state.sql"), &[&HISTORY_TABLE, &owner])?;
-    let (is_kept, is_owners, owner_exists): (bool, bool, bool) = (state.get(0), state.get(1), state.get(2));
+    let (is_kept, is_owners, can_be_given): (bool, bool, bool) = (state.get(0), state.get(1), state.get(2));
     if !is_kept {
         transaction.batch_execute(&format!("create schema if not exists {HISTORY_SCHEMA}"))?;
         transaction.batch_execute(&Session::assert_migrations_table_query(HISTORY_TABLE))?;
@@ -181,7 +181,7 @@ fn keep_history(transaction: &mut Transaction<'_>, owner: Option<&str>) -> Resul
             "comment on table {HISTORY_TABLE} is 'The migrations that percytech migrate has applied, by refinery.'"
         ))?;
     }
-    if let Some(owner) = owner.filter(|_| owner_exists && !is_owners) {
+    if let Some(owner) = owner.filter(|_| can_be_given && !is_owners) {
         let owner = postgres_protocol::escape::escape_identifier(owner);
         transaction.batch_execute(&format!("alter schema {HISTORY_SCHEMA} owner to {owner}"))?;
         transaction.batch_execute(&format!("alter table {HISTORY_TABLE} owner to {owner}"))?;

@@ -114,7 +114,9 @@ fn line(migration: &Migration, name: String, state: State) -> Line {
         version: Version::recorded(migration.version()).to_string(),
         name,
         state,
-        applied_on: migration.applied_on().and_then(|at| at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()),
+        applied_on: migration
+            .applied_on()
+            .and_then(|at| at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()),
     }
 }
 
@@ -169,10 +171,7 @@ mod tests {
     fn disagreement_is_refused_by_name() {
         let (one, two) = (file(2_026_010_101, "1"), file(2_026_010_201, "2"));
         let gone = compare(&[], &[applied(&one)]).unwrap().require_agreement().unwrap_err();
-        assert_eq!(
-            gone.to_string(),
-            "1 applied migration is no longer as applied: x (its file is gone)"
-        );
+        assert_eq!(gone.to_string(), "1 applied migration is no longer as applied: x (its file is gone)");
         let late = compare(&[one, two.clone()], &[applied(&two)]).unwrap().require_agreement().unwrap_err();
         assert_eq!(late.to_string(), "2026-01-01-x would come before 2026-01-02-x, which is applied");
     }

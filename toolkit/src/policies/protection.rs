@@ -133,8 +133,11 @@ pub fn read(transaction: &mut Transaction<'_>, tables: &[u32]) -> Result<Vec<Pro
     }
     let mut grants: BTreeMap<u32, BTreeSet<Grant>> = BTreeMap::new();
     for row in transaction.query(include_str!("grants.sql"), &[&tables])? {
-        let grant =
-            Grant { grantee: row.get("grantee"), privilege: row.get("privilege"), grantable: row.get("grantable") };
+        let grant = Grant {
+            grantee: row.get("grantee"),
+            privilege: row.get("privilege"),
+            grantable: row.get("grantable"),
+        };
         grants.entry(row.get("table_oid")).or_default().insert(grant);
     }
     let rows = transaction.query(include_str!("row_security.sql"), &[&tables])?;
@@ -171,11 +174,8 @@ mod tests {
             using: Some("(brand_id = ( SELECT brand_table.x))".into()),
             with_check: None,
         };
-        let grant = |privilege: &str| Grant {
-            grantee: "app".into(),
-            privilege: privilege.into(),
-            grantable: false,
-        };
+        let grant =
+            |privilege: &str| Grant { grantee: "app".into(), privilege: privilege.into(), grantable: false };
         Protection {
             table: table.into(),
             row_security: true,
@@ -245,6 +245,8 @@ mod tests {
         let mut actual = bare();
         actual.grants.insert(Grant { grantee: "app".into(), privilege: "SELECT".into(), grantable: true });
         let difference = protected("brand_table").difference(&actual);
-        assert!(difference.missing.contains(&"revoke grant option for SELECT on public.t from app".to_owned()));
+        assert!(
+            difference.missing.contains(&"revoke grant option for SELECT on public.t from app".to_owned())
+        );
     }
 }

@@ -163,7 +163,8 @@ impl<'t, 'c> Catalog<'t, 'c> {
     /// The brand column, as SQL writes it.
     pub fn column(&self) -> String {
         let column = &self.config.brand.column;
-        let plain = column.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+        let plain =
+            column.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         if plain { column.clone() } else { escape_identifier(column) }
     }
 

@@ -61,9 +61,8 @@ impl Report {
                 }
             }
         }
-        findings.sort_by(|left, right| {
-            left.object.cmp(&right.object).then(right.severity.cmp(&left.severity))
-        });
+        findings
+            .sort_by(|left, right| left.object.cmp(&right.object).then(right.severity.cmp(&left.severity)));
         Self {
             schemas: config.schemas.clone(),
             tables: catalog.tables.len(),
@@ -121,7 +120,9 @@ impl fmt::Display for Report {
             let word = finding.severity.word();
             match finding.severity {
                 Severity::Error => writeln!(f, "  {}: {} [{}]", word.red(), finding.message, finding.rule)?,
-                Severity::Warning => writeln!(f, "  {}: {} [{}]", word.yellow(), finding.message, finding.rule)?,
+                Severity::Warning => {
+                    writeln!(f, "  {}: {} [{}]", word.yellow(), finding.message, finding.rule)?
+                }
             }
             for line in finding.mend.lines() {
                 writeln!(f, "    {}", line.dimmed())?;

@@ -25,9 +25,12 @@ impl<'a> Scope<'a> {
     /// Whether `expression`, as the server writes it, holds only for rows of the brand in context.
     pub fn is_confined(&self, expression: &str) -> bool {
         let Ok(parsed) = pg_query::parse(&format!("select {expression}"), 0) else { return false };
-        let node = parsed.protobuf.stmts.into_iter().next().and_then(|raw| raw.stmt).and_then(|stmt| stmt.node);
+        let node =
+            parsed.protobuf.stmts.into_iter().next().and_then(|raw| raw.stmt).and_then(|stmt| stmt.node);
         match node {
-            Some(NodeEnum::SelectStmt(select)) => single_value(&select).is_some_and(|value| self.confines(value)),
+            Some(NodeEnum::SelectStmt(select)) => {
+                single_value(&select).is_some_and(|value| self.confines(value))
+            }
             _ => false,
         }
     }

@@ -35,7 +35,11 @@ fn check(rule: &'static Rule, catalog: &mut Catalog<'_, '_>) -> Result<Vec<Findi
             }
             let mut finding = rule.finding(
                 &table.name,
-                format!("policy {} does not confine {} to the brand in context", policy.name, open.join(", ")),
+                format!(
+                    "policy {} does not confine {} to the brand in context",
+                    policy.name,
+                    open.join(", ")
+                ),
                 mend(policy.command, &policy.name, &table.name, &format!("{column} = {context}")),
             );
             if table.has_floor() {

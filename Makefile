@@ -1,0 +1,30 @@
+# PG_CONFIG=/path/to/pg_config chooses the PostgreSQL; every target installs what it needs, once.
+
+.PHONY: help demo test install installcheck lint
+.DEFAULT_GOAL := help
+
+# The PostgreSQL that the extension is installed into, for what runs next.
+WITH_EXTENSION := PG_CONFIG=$$(extension/install.sh) && export PG_CONFIG PGRX_HOME=$(CURDIR)/target/pgrx &&
+
+help:
+	@echo 'make demo          show what PercyTech does, on a private server'
+	@echo 'make test          run all tests, on a private server'
+	@echo 'make install       build the extension and install it into PostgreSQL'
+	@echo 'make installcheck  run the tests that need a server against the installed extension'
+	@echo 'make lint          check formatting and lints'
+
+demo:
+	@$(WITH_EXTENSION) cargo run --quiet --package percytech-toolkit -- demo
+
+test:
+	$(WITH_EXTENSION) cargo test
+
+install:
+	extension/install.sh
+
+installcheck:
+	$(WITH_EXTENSION) cargo test --package percytech-tests
+
+lint:
+	cargo fmt --all --check
+	$(WITH_EXTENSION) cargo clippy --workspace --all-targets -- --deny warnings

@@ -1,0 +1,11 @@
+//! The tests that need a server. They share one, and each has a database of its own.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod brand_context;
+mod demo;
+mod isolation;
+mod migrate;
+mod policies;
+mod schema;
+mod verify;

@@ -1,0 +1,520 @@
+//! `percytech migrate`: what is applied, what is refused, and in what state the database is left.
+
+use std::process::Stdio;
+
+use percytech_tests::{
+    ADMIN, Ran, TestDatabase, WITH_PASSWORD, directory_of, edited_sql, percytech, refusal, run, sql, value,
+    values,
+};
+use postgres::error::SqlState;
+use tempfile::TempDir;
+
+const OWNER: (&str, &str) = (
+    "2026-01-01-owner.sql",
+    "-- as-invoker: the owner does not exist yet\ngrant usage, create on schema public to percytech_owner;\n-- rollback\n",
+);
+
+/// Migrations after one that lets the owner create tables.
+fn migrations(files: &[(&str, &str)]) -> TempDir {
+    let all: Vec<_> = [OWNER].iter().chain(files).copied().collect();
+    directory_of(&all)
+}
+
+fn migrate(database: &TestDatabase, command: &str, directory: &TempDir) -> Ran {
+    run(&mut database.percytech(&["migrate", command, "--dir", directory.path().to_str().unwrap()]))
+}
+
+fn tables(database: &TestDatabase) -> Vec<String> {
+    values(
+        &mut database.superuser(),
+        "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1",
+    )
+}
+
+fn history(database: &TestDatabase) -> Vec<i32> {
+    values(
+        &mut database.superuser(),
+        "select version from percytech_migrations.refinery_schema_history order by version",
+    )
+}
+
+#[test]
+fn up_applies_all_and_a_second_time_nothing() {
+    let database = TestDatabase::empty();
+    let pending = run(&mut database.percytech(&["migrate", "status"])).expect(1);
+    assert!(pending.stdout.contains("9 pending"), "{}", pending.stdout);
+
+    let first = run(&mut database.percytech(&["migrate", "up"])).expect(0);
+    assert!(first.stdout.contains("9 migrations applied"), "{}", first.stdout);
+    let applied = run(&mut database.percytech(&["migrate", "status"])).expect(0);
+    assert!(applied.stdout.contains("9 applied"), "{}", applied.stdout);
+
+    let before = database.dump();
+    let second = run(&mut database.percytech(&["migrate", "up"])).expect(0);
+    assert!(second.stdout.contains("nothing to apply"), "{}", second.stdout);
+    assert_eq!(database.dump(), before);
+}
+
+#[test]
+fn status_and_up_answer_programs_in_json() {
+    let database = TestDatabase::empty();
+    let json = |arguments: &[&str], code| -> serde_json::Value {
+        serde_json::from_str(&run(&mut database.percytech(arguments)).expect(code).stdout).unwrap()
+    };
+    let status = json(&["migrate", "status", "--format", "json"], 1);
+    assert_eq!(status["migrations"][1]["name"], "2026-11-22-02-roles");
+    assert_eq!(status["migrations"][1]["state"], "pending");
+    let up = json(&["migrate", "up", "--format", "json"], 0);
+    assert_eq!(up["applied"].as_array().unwrap().len(), 9);
+    let status = json(&["migrate", "status", "--format", "json"], 0);
+    assert_eq!(status["migrations"][0]["version"], "2026-11-22");
+    assert_eq!(status["migrations"][0]["state"], "applied");
+    assert!(status["migrations"][0]["applied_on"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn looking_changes_nothing() {
+    let database = TestDatabase::empty();
+    let before = database.dump();
+    run(&mut database.percytech(&["migrate", "status"])).expect(1);
+    assert_eq!(database.dump(), before);
+    let kept: bool =
+        value(&mut database.superuser(), "select to_regnamespace('percytech_migrations') is null");
+    assert!(kept);
+}
+
+#[test]
+fn a_syntax_error_is_shown_with_file_line_and_statement_and_nothing_is_run() {
+    let database = TestDatabase::empty();
+    let directory = migrations(&[
+        ("2026-01-02-good.sql", "create table good (id int);\n-- rollback\n"),
+        (
+            "2026-01-03-bad.sql",
+            "create table one (id int);\n\n-- the second\ncreate tabel two (\n  id int\n);\n",
+        ),
+    ]);
+    migrate(&database, "up", &directory).expect(2).says(&[
+        "2026-01-03-bad.sql:4: syntax error at or near \"tabel\"",
+        "create tabel two (",
+        "nothing of this file was run",
+    ]);
+    assert_eq!(tables(&database), [] as [&str; 0]);
+    let untouched: bool =
+        value(&mut database.superuser(), "select to_regnamespace('percytech_migrations') is null");
+    assert!(untouched);
+}
+
+#[test]
+fn an_error_of_the_server_is_shown_with_file_line_and_statement_and_its_migration_leaves_nothing() {
+    let database = TestDatabase::empty();
+    let directory = migrations(&[
+        ("2026-01-02-good.sql", "create table good (id int);\n-- rollback\n"),
+        (
+            "2026-01-03-bad.sql",
+            "create table half (id int);\n\nalter table half\n  add column x nonsense;\n-- rollback\n",
+        ),
+        ("2026-01-04-later.sql", "create table later (id int);\n-- rollback\n"),
+    ]);
+    migrate(&database, "up", &directory).expect(2).says(&[
+        "2026-01-03-bad.sql:4: type \"nonsense\" does not exist (SQLSTATE 42704)",
+        "add column x nonsense;",
+    ]);
+    assert_eq!(tables(&database), ["good"]);
+    assert_eq!(history(&database), [2_026_010_101, 2_026_010_201]);
+    let status = migrate(&database, "status", &directory).expect(1);
+    assert!(status.stdout.contains("2 applied, 2 pending"), "{}", status.stdout);
+}
+
+#[test]
+fn an_error_without_a_position_is_shown_with_its_statement() {
+    let database = TestDatabase::empty();
+    let directory = migrations(&[(
+        "2026-01-02-bad.sql",
+        "create table t (id int primary key);\ninsert into t values (1);\ninsert into t values (1);\n",
+    )]);
+    migrate(&database, "up", &directory).expect(2).says(&[
+        "2026-01-02-bad.sql:3: duplicate key value violates unique constraint \"t_pkey\" (SQLSTATE 23505)",
+        "Key (id)=(1) already exists.",
+    ]);
+}
+
+#[test]
+fn a_migration_and_its_history_row_are_one_transaction() {
+    let database = TestDatabase::empty();
+    migrate(&database, "up", &migrations(&[])).expect(0);
+    database
+        .superuser()
+        .batch_execute(
+            "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no history'; end $$;
+             create trigger refuse before insert on percytech_migrations.refinery_schema_history
+               execute function refuse()",
+        )
+        .unwrap();
+    let directory = migrations(&[("2026-01-02-t.sql", "create table t (id int);\n-- rollback\n")]);
+    migrate(&database, "up", &directory).expect(2).says(&["no history"]);
+    assert_eq!(tables(&database), [] as [&str; 0]);
+}
+
+#[test]
+fn a_migration_may_not_end_the_transaction_it_runs_in() {
+    let database = TestDatabase::empty();
+    for statement in ["begin", "commit", "rollback", "savepoint s", "start transaction", "end"] {
+        let text = format!("create table t (id int);\n{statement};\n-- rollback\n");
+        let directory = migrations(&[("2026-01-02-t.sql", &text)]);
+        migrate(&database, "up", &directory).expect(2).says(&[
+            "2026-01-02-t.sql:2: a migration may not begin or end a transaction",
+            "take the statement out",
+        ]);
+        assert_eq!(tables(&database), [] as [&str; 0], "{statement}");
+    }
+}
+
+#[test]
+fn two_files_of_the_same_version_are_refused() {
+    let directory =
+        migrations(&[("2026-01-02-one.sql", "select 1;"), ("2026-01-02-01-two.sql", "select 2;")]);
+    migrate(&TestDatabase::empty(), "up", &directory).expect(2).says(&[
+        "2026-01-02-01-two.sql",
+        "2026-01-02-one.sql",
+        "have the same version",
+        "the next number of the day",
+    ]);
+}
+
+#[test]
+fn a_file_name_that_does_not_fit_is_refused() {
+    for name in ["V1__one.sql", "2026-02-30-x.sql", "add-tags.sql"] {
+        let directory = migrations(&[(name, "select 1;")]);
+        migrate(&TestDatabase::empty(), "up", &directory)
+            .expect(2)
+            .says(&[name, "name it YYYY-MM-DD-description.sql"]);
+    }
+}
+
+#[test]
+fn what_is_no_migration_is_passed_over() {
+    let directory =
+        migrations(&[("README.md", "Words."), (".2026-01-02-x.sql.swp", "?"), (".hidden.sql", "?")]);
+    migrate(&TestDatabase::empty(), "up", &directory).expect(0);
+}
+
+#[test]
+fn an_empty_migration_is_refused() {
+    let directory = migrations(&[("2026-01-02-empty.sql", "-- nothing yet\n-- rollback\ndrop table t;\n")]);
+    migrate(&TestDatabase::empty(), "up", &directory)
+        .expect(2)
+        .says(&["2026-01-02-empty.sql has no statement before its rollback part"]);
+}
+
+#[test]
+fn an_applied_file_that_was_edited_renamed_or_removed_stops_the_run() {
+    let applied = ("2026-01-02-t.sql", "create table t (id int);\n-- rollback\ndrop table t;\n");
+    let later = ("2026-01-03-later.sql", "create table later (id int);\n-- rollback\n");
+    let changes: [(&[(&str, &str)], &str, &str); 3] = [
+        (
+            &[("2026-01-02-t.sql", "create table t (id bigint);\n-- rollback\n")],
+            "2026-01-02-t (edited)",
+            "edited since applied",
+        ),
+        (&[("2026-01-02-u.sql", applied.1)], "2026-01-02-u (edited)", "edited since applied"),
+        (&[], "t (its file is gone)", "file is gone"),
+    ];
+    for (files, named, state) in changes {
+        let database = TestDatabase::empty();
+        migrate(&database, "up", &migrations(&[applied])).expect(0);
+        let before = database.dump();
+
+        let files: Vec<_> = files.iter().copied().chain([later]).collect();
+        let directory = migrations(&files);
+        migrate(&database, "up", &directory).expect(2).says(&[
+            "no longer as applied",
+            named,
+            "nothing was run",
+            "write a new migration",
+        ]);
+        assert_eq!(database.dump(), before);
+        let status = migrate(&database, "status", &directory).expect(1);
+        assert!(status.stdout.contains(state), "{}", status.stdout);
+    }
+}
+
+#[test]
+fn the_rollback_part_and_line_endings_may_change_after_the_fact() {
+    let database = TestDatabase::empty();
+    migrate(&database, "up", &migrations(&[("2026-01-02-t.sql", "create table t (id int);\n-- rollback\n")]))
+        .expect(0);
+    let directory =
+        migrations(&[("2026-01-02-t.sql", "create table t (id int);\r\n-- rollback\r\ndrop table t;\r\n")]);
+    migrate(&database, "status", &directory).expect(0);
+}
+
+#[test]
+fn a_file_that_sorts_before_an_applied_one_is_refused() {
+    let database = TestDatabase::empty();
+    let late = ("2026-01-03-late.sql", "create table late (id int);\n-- rollback\n");
+    migrate(&database, "up", &migrations(&[late])).expect(0);
+    let directory =
+        migrations(&[late, ("2026-01-02-early.sql", "create table early (id int);\n-- rollback\n")]);
+    migrate(&database, "up", &directory)
+        .expect(2)
+        .says(&["2026-01-02-early would come before 2026-01-03-late", "give the file today's date"]);
+    assert_eq!(tables(&database), ["late"]);
+    let status = migrate(&database, "status", &directory).expect(1);
+    assert!(status.stdout.contains("out of order"), "{}", status.stdout);
+}
+
+#[test]
+fn a_second_of_a_day_comes_after_the_first() {
+    let database = TestDatabase::empty();
+    let directory = migrations(&[
+        ("2026-01-02-10-third.sql", "alter table t add column c int;\n-- rollback\n"),
+        ("2026-01-02-02-second.sql", "alter table t add column b int;\n-- rollback\n"),
+        ("2026-01-02-first.sql", "create table t (a int);\n-- rollback\n"),
+    ]);
+    migrate(&database, "up", &directory).expect(0);
+    assert_eq!(history(&database), [2_026_010_101, 2_026_010_201, 2_026_010_202, 2_026_010_210]);
+}
+
+#[test]
+fn migrations_run_as_the_owner_but_those_that_say_otherwise() {
+    let database = TestDatabase::empty();
+    let directory = migrations(&[
+        ("2026-01-02-owners.sql", "create table owners (id int);\n-- rollback\n"),
+        (
+            "2026-01-03-invokers.sql",
+            "-- as-invoker: to see who it is\ncreate table invokers (id int);\n-- rollback\n",
+        ),
+    ]);
+    migrate(&database, "up", &directory).expect(0);
+    let owners: Vec<String> = values(
+        &mut database.superuser(),
+        "select tableowner::text from pg_tables where schemaname = 'public' order by tablename",
+    );
+    assert_eq!(owners, ["postgres", "percytech_owner"]);
+}
+
+#[test]
+fn a_role_that_may_not_create_the_extension_is_told_so_and_nothing_changes() {
+    let database = TestDatabase::empty();
+    let mut superuser = database.superuser();
+    superuser
+        .batch_execute(&format!(
+            "grant create on database {} to {ADMIN}; grant create on schema public to {ADMIN}",
+            database.name()
+        ))
+        .unwrap();
+    let before = database.dump();
+    run(&mut database.percytech_as(ADMIN, &["migrate", "up"])).expect(2).says(&[
+        "2026-11-22-extensions.sql:",
+        "permission denied to create extension \"percytech\" (SQLSTATE 42501)",
+        "let a superuser run this statement",
+    ]);
+    assert_eq!(database.dump(), before);
+    let untouched: bool = value(&mut superuser, "select to_regnamespace('percytech_migrations') is null");
+    assert!(untouched);
+}
+
+#[test]
+fn a_role_that_is_no_superuser_migrates_where_the_extensions_exist() {
+    let database = TestDatabase::empty();
+    let mut superuser = database.superuser();
+    superuser
+        .batch_execute(&format!(
+            "create extension percytech; create schema extensions authorization {ADMIN};
+             create extension btree_gin with schema extensions; create extension moddatetime with schema extensions;
+             grant usage on schema percytech to {ADMIN} with grant option;
+             grant create on database {} to {ADMIN}; alter schema public owner to {ADMIN}",
+            database.name()
+        ))
+        .unwrap();
+    run(&mut database.percytech_as(ADMIN, &["migrate", "up"])).expect(0);
+    run(&mut database.percytech_as(ADMIN, &["policies", "apply"])).expect(0);
+    run(&mut database.percytech_as(ADMIN, &["verify"])).expect(0);
+    let others: i64 = value(
+        &mut superuser,
+        "select count(*) from pg_class where relnamespace = 'public'::regnamespace and relowner <> 'percytech_owner'::regrole",
+    );
+    assert_eq!(others, 0);
+}
+
+#[test]
+fn a_role_that_may_not_act_as_the_owner_is_told_so() {
+    let database = TestDatabase::migrated();
+    let directory = edited_sql("migrations", "-- rollback", "-- rollback");
+    std::fs::write(
+        directory.path().join("2026-11-23-more.sql"),
+        "create table more (id int);\n-- rollback\n",
+    )
+    .unwrap();
+    let outsider = format!("outsider_of_{}", database.name());
+    database
+        .superuser()
+        .batch_execute(&format!(
+            "create role {outsider} login; grant usage on schema percytech_migrations to {outsider};
+             grant select on percytech_migrations.refinery_schema_history to {outsider}"
+        ))
+        .unwrap();
+    let arguments = ["migrate", "up", "--dir", directory.path().to_str().unwrap()];
+    run(&mut database.percytech_as(&outsider, &arguments)).expect(2).says(&[
+        "2026-11-23-more.sql is to run as percytech_owner: permission denied to set role",
+        "grant percytech_owner to",
+    ]);
+}
+
+#[test]
+fn the_owner_that_does_not_exist_is_named() {
+    let database = TestDatabase::empty();
+    let directory = directory_of(&[("2026-01-02-t.sql", "create table t (id int);\n-- rollback\n")]);
+    let config = directory.path().join("percytech.toml");
+    std::fs::write(&config, "owner = \"nobody_here\"\n").unwrap();
+    let arguments =
+        ["migrate", "up", "--dir", directory.path().to_str().unwrap(), "--config", config.to_str().unwrap()];
+    run(&mut database.percytech(&arguments)).expect(2).says(&[
+        "2026-01-02-t.sql is to run as nobody_here: role \"nobody_here\" does not exist",
+        "-- as-invoker",
+    ]);
+    assert_eq!(tables(&database), [] as [&str; 0]);
+}
+
+#[test]
+fn runs_that_start_at_once_apply_each_migration_once() {
+    let database = TestDatabase::empty();
+    let slow = "select pg_sleep(0.2);\ncreate table slow (id int);\n-- rollback\n";
+    let directory = migrations(&[
+        ("2026-01-02-slow.sql", slow),
+        ("2026-01-03-t.sql", "create table t (id int);\n-- rollback\n"),
+    ]);
+    let arguments = ["migrate", "up", "--format", "json", "--dir", directory.path().to_str().unwrap()];
+    let runners: Vec<_> = (0..6)
+        .map(|_| {
+            database.percytech(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let mut applied = 0;
+    for runner in runners {
+        let output = runner.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        applied += answer["applied"].as_array().unwrap().len();
+    }
+    assert_eq!(applied, 3);
+    assert_eq!(history(&database).len(), 3);
+}
+
+#[test]
+fn a_run_that_finds_another_one_at_work_waits_and_then_says_who_it_is() {
+    let database = TestDatabase::empty();
+    let directory = migrations(&[("2026-01-02-slow.sql", "select pg_sleep(5);\n-- rollback\n")]);
+    let directory = directory.path().to_str().unwrap().to_owned();
+    let mut at_work =
+        database.percytech(&["migrate", "up", "--dir", &directory]).stdout(Stdio::null()).spawn().unwrap();
+    let mut superuser = database.superuser();
+    let is_locked = "select exists (select from pg_locks where locktype = 'advisory')";
+    while !value::<bool>(&mut superuser, is_locked) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let shown: String = value(
+        &mut superuser,
+        "select application_name from pg_stat_activity where query like '%pg_sleep(5)%' and pid <> pg_backend_pid() union all select 'percytech migrate' limit 1",
+    );
+    assert_eq!(shown, "percytech migrate");
+    run(&mut database.percytech(&["migrate", "up", "--lock-wait", "1", "--dir", &directory])).expect(2).says(
+        &["another migration is running in this database: process", "of user postgres, since", "waited 1 s"],
+    );
+    at_work.kill().unwrap();
+    at_work.wait().unwrap();
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_its_migration_undone_and_the_next_run_does_it() {
+    let database = TestDatabase::empty();
+    let directory = migrations(&[
+        ("2026-01-02-first.sql", "create table first (id int);\n-- rollback\n"),
+        ("2026-01-03-second.sql", "create table second (id int);\nselect pg_sleep(2);\n-- rollback\n"),
+    ]);
+    let arguments = ["migrate", "up", "--dir", directory.path().to_str().unwrap()];
+    let mut killed = database.percytech(&arguments).stdout(Stdio::null()).spawn().unwrap();
+    let mut superuser = database.superuser();
+    let sleeps = "select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep')";
+    while !value::<bool>(&mut superuser, sleeps) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_eq!(tables(&database), ["first"]);
+    run(&mut database.percytech(&arguments)).expect(0);
+    assert_eq!(tables(&database), ["first", "second"]);
+    assert_eq!(history(&database).len(), 3);
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_named() {
+    let mut command = percytech(&["migrate", "up"]);
+    command.env("DATABASE_URL", "host=/nowhere user=me dbname=mine");
+    run(&mut command)
+        .expect(2)
+        .says(&["the server at host=/nowhere port=5432 user=me dbname=mine cannot be reached", "pg_isready"]);
+    let mut command = percytech(&["verify", "--database-url", "postgresql://me:secret@127.0.0.1:1/mine"]);
+    let ran = run(&mut command).expect(2).says(&["host=127.0.0.1 port=1", "cannot be reached"]);
+    assert!(!ran.stderr.contains("secret"));
+}
+
+#[test]
+fn a_wrong_or_missing_password_a_missing_user_and_a_missing_database_are_told_apart() {
+    let database = TestDatabase::empty();
+    let url = database.url(WITH_PASSWORD);
+    let status = |url: &str| run(percytech(&["migrate", "status"]).env("DATABASE_URL", url));
+    status(&format!("{url} password=wrong"))
+        .expect(2)
+        .says(&["refused the login: password authentication failed", "check user and password"]);
+    status(&url).expect(2).says(&["it asks for a password, and there is none", "PGPASSWORD"]);
+    status(&format!("{url} password=secret")).expect(1);
+    run(percytech(&["migrate", "status"]).env("DATABASE_URL", &url).env("PGPASSWORD", "secret")).expect(1);
+    status(&database.url("nobody_here")).expect(2).says(&["role \"nobody_here\" does not exist"]);
+    status(&url.replace(database.name(), "no_such_database").replace(WITH_PASSWORD, "postgres"))
+        .expect(2)
+        .says(&["database \"no_such_database\" does not exist", "create the database first"]);
+}
+
+#[test]
+fn a_url_that_is_missing_or_makes_no_sense_is_told() {
+    run(&mut percytech(&["migrate", "up"])).expect(2).says(&["no database is named", "DATABASE_URL"]);
+    run(percytech(&["migrate", "up"]).env("DATABASE_URL", "postgresql://host:port/"))
+        .expect(2)
+        .says(&["the database URL cannot be read", "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"]);
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_named() {
+    let database = TestDatabase::empty();
+    run(&mut database.percytech(&["migrate", "up", "--dir", "/nowhere"]))
+        .expect(2)
+        .says(&["cannot read the migrations in /nowhere", "--dir"]);
+}
+
+#[test]
+fn an_extension_that_is_not_installed_is_told_how_to_get() {
+    let directory = migrations(&[(
+        "2026-01-02-x.sql",
+        "-- as-invoker: it is an extension\ncreate extension no_such_thing;\n",
+    )]);
+    migrate(&TestDatabase::empty(), "up", &directory).expect(2).says(&[
+        "2026-01-02-x.sql:2: extension \"no_such_thing\" is not available",
+        "install it on the server's machine",
+    ]);
+}
+
+#[test]
+fn errors_are_json_where_that_is_asked_for() {
+    let ran = run(&mut percytech(&["migrate", "up", "--format", "json"])).expect(2);
+    let error: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert_eq!(error["message"], "no database is named");
+    assert!(error["help"].as_str().unwrap().contains("DATABASE_URL"));
+}
+
+#[test]
+fn a_new_table_is_closed_until_the_policies_are_applied() {
+    let database = TestDatabase::empty();
+    percytech_tests::migrate_up(&mut database.superuser(), &sql("migrations"));
+    assert_eq!(refusal(&mut database.app(), "select from customers"), SqlState::INSUFFICIENT_PRIVILEGE);
+}

@@ -1,0 +1,192 @@
+//! `percytech policies`: declared once, applied to every brand table, and kept so.
+
+use percytech_tests::{TABLES, TestDatabase, directory_of, edited_sql, fill, run, value, values};
+
+#[test]
+fn apply_does_what_diff_says_and_a_second_time_nothing() {
+    let database = TestDatabase::empty();
+    run(&mut database.percytech(&["migrate", "up"])).expect(0);
+    let before = database.dump();
+    let diff = run(&mut database.percytech(&["policies", "diff"])).expect(1);
+    assert!(diff.stdout.contains("24 changes to make on 3 brand tables"), "{}", diff.stdout);
+    assert_eq!(database.dump(), before, "diff changes nothing");
+
+    let apply = run(&mut database.percytech(&["policies", "apply"])).expect(0);
+    assert!(apply.stdout.contains("24 changes made on 3 brand tables"), "{}", apply.stdout);
+    let applied = database.dump();
+    assert_ne!(applied, before);
+
+    run(&mut database.percytech(&["policies", "diff"])).expect(0);
+    let again = run(&mut database.percytech(&["policies", "apply"])).expect(0);
+    assert!(again.stdout.contains("0 changes made on 3 brand tables"), "{}", again.stdout);
+    assert_eq!(database.dump(), applied);
+}
+
+#[test]
+fn the_sql_that_diff_prints_does_what_apply_does() {
+    let (by_hand, by_apply) = (TestDatabase::empty(), TestDatabase::empty());
+    for database in [&by_hand, &by_apply] {
+        run(&mut database.percytech(&["migrate", "up"])).expect(0);
+    }
+    let diff = run(&mut by_hand.percytech(&["policies", "diff"])).expect(1).stdout;
+    by_hand.superuser().batch_execute(&diff).unwrap();
+    run(&mut by_apply.percytech(&["policies", "apply"])).expect(0);
+    assert_eq!(by_hand.dump(), by_apply.dump());
+}
+
+#[test]
+fn whatever_was_bent_is_mended() {
+    let bends = [
+        "alter table messages disable row level security",
+        "alter table messages no force row level security",
+        "drop policy brand_floor on messages",
+        "drop policy app_access on customers",
+        "alter policy brand_floor on customers using (true)",
+        "alter policy brand_floor on customers with check (true)",
+        "alter policy brand_floor on customers to percytech_app",
+        "drop policy brand_floor on customers; create policy brand_floor on customers using (true)",
+        "drop policy brand_floor on customers; create policy brand_floor on customers as restrictive for select using (true)",
+        "grant truncate on customers to percytech_app",
+        "grant select on customers to public",
+        "grant select on customers to percytech_app with grant option",
+        "revoke insert on conversations from percytech_app",
+        "revoke all on conversations from percytech_app",
+    ];
+    let database = TestDatabase::migrated();
+    let intact = database.dump();
+    for bend in bends {
+        database.superuser().batch_execute(bend).unwrap();
+        assert_ne!(database.dump(), intact, "{bend}");
+        run(&mut database.percytech(&["policies", "diff"])).expect(1);
+        run(&mut database.percytech(&["policies", "apply"])).expect(0);
+        run(&mut database.percytech(&["policies", "diff"])).expect(0);
+        let diff = run(&mut database.percytech(&["verify"])).expect(0);
+        assert!(diff.stdout.contains("0 isolation findings"));
+        assert_eq!(database.dump(), intact, "{bend}");
+    }
+}
+
+#[test]
+fn what_is_not_declared_is_reported_and_goes_only_when_pruned() {
+    let database = TestDatabase::migrated();
+    let intact = database.dump();
+    let role = format!("reporting_of_{}", database.name());
+    database
+        .superuser()
+        .batch_execute(&format!(
+            "create role {role}; create policy extra on customers for select using (true); grant select on customers to {role}"
+        ))
+        .unwrap();
+    let kept = run(&mut database.percytech(&["policies", "apply"])).expect(0);
+    assert!(kept.stdout.contains(
+        "not declared, and left as it is; --prune would run: drop policy extra on public.customers"
+    ));
+    assert!(
+        kept.stdout.contains(&format!("revoke SELECT on public.customers from {role}")),
+        "{}",
+        kept.stdout
+    );
+    let policies: i64 =
+        value(&mut database.superuser(), "select count(*) from pg_policy where polname = 'extra'");
+    assert_eq!(policies, 1);
+
+    run(&mut database.percytech(&["policies", "diff"])).expect(0);
+    run(&mut database.percytech(&["policies", "diff", "--prune"])).expect(1);
+    run(&mut database.percytech(&["policies", "apply", "--prune"])).expect(0);
+    assert_eq!(database.dump(), intact);
+}
+
+#[test]
+fn a_new_brand_table_gets_the_policies_and_another_table_does_not() {
+    let database = TestDatabase::migrated();
+    let mut superuser = database.superuser();
+    superuser
+        .batch_execute(
+            "set role percytech_owner;
+             create table \"Odd.Name\" (id uuid primary key, brand_id brand_id not null);
+             create table parts (id uuid, brand_id brand_id not null) partition by list (brand_id);
+             create table parts_of_gnymble partition of parts for values in ('gnymble');
+             create table plain (id uuid primary key)",
+        )
+        .unwrap();
+    run(&mut database.percytech(&["policies", "apply"])).expect(0);
+    let protected: Vec<String> = values(
+        &mut superuser,
+        "select polrelid::regclass::text from pg_policy where polname = 'brand_floor' order by polrelid::regclass::text collate \"C\"",
+    );
+    let mut expected = vec!["\"Odd.Name\"", "parts", "parts_of_gnymble"];
+    expected.extend(TABLES);
+    expected.sort_unstable();
+    assert_eq!(protected, expected);
+}
+
+#[test]
+fn a_policy_that_names_the_table_in_a_sub_select_settles_too() {
+    let declared = edited_sql("policies", "to percytech_app\n", "to percytech_app\n");
+    std::fs::write(
+        declared.path().join("more.sql"),
+        "create policy more on brand_table as restrictive for delete to public
+         using (exists (select from pg_roles where rolname = current_user and brand_table.id is not null))",
+    )
+    .unwrap();
+    let database = TestDatabase::migrated();
+    let directory = declared.path().to_str().unwrap();
+    run(&mut database.percytech(&["policies", "apply", "--dir", directory])).expect(0);
+    run(&mut database.percytech(&["policies", "diff", "--dir", directory])).expect(0);
+    fill(&mut database.superuser());
+    assert_eq!(percytech_tests::changed(&mut database.app_of("gnymble"), "delete from messages"), 4);
+}
+
+#[test]
+fn without_a_brand_table_or_a_declaration_nothing_is_done_and_it_says_so() {
+    let database = TestDatabase::empty();
+    let empty = directory_of(&[]);
+    run(&mut database.percytech(&["policies", "apply", "--dir", empty.path().to_str().unwrap()]))
+        .expect(2)
+        .says(&["there is no .sql file in"]);
+    run(&mut database.percytech(&["policies", "apply", "--dir", "/nowhere"]))
+        .expect(2)
+        .says(&["cannot read the policies in /nowhere"]);
+    database
+        .superuser()
+        .batch_execute("create type brand_id as enum ('gnymble'); create extension percytech; grant create on schema public to percytech_owner; grant usage on schema percytech to percytech_owner")
+        .unwrap();
+    run(&mut database.percytech(&["policies", "apply"]))
+        .expect(2)
+        .says(&["no table of public has the column brand_id", "percytech migrate up"]);
+}
+
+#[test]
+fn a_slip_in_a_declaration_is_shown_with_file_and_line_and_changes_nothing() {
+    let database = TestDatabase::migrated();
+    let intact = database.dump();
+    for (from, to, words) in [
+        ("as restrictive", "as restrictiv", "floor.sql:10: unrecognized row security option \"restrictiv\""),
+        (
+            "percytech.current_brand()",
+            "percytech.curent_brand()",
+            "function percytech.curent_brand() does not exist",
+        ),
+        ("to percytech_app\n", "to nobody_here\n", "role \"nobody_here\" does not exist"),
+    ] {
+        let declared = edited_sql("policies", from, to);
+        run(&mut database.percytech(&["policies", "apply", "--dir", declared.path().to_str().unwrap()]))
+            .expect(2)
+            .says(&[words]);
+        assert_eq!(database.dump(), intact);
+    }
+}
+
+#[test]
+fn who_may_not_change_a_table_is_told_and_changes_none() {
+    let database = TestDatabase::migrated();
+    let mut superuser = database.superuser();
+    superuser.batch_execute("alter table messages owner to postgres; alter table messages no force row level security; alter table customers no force row level security").unwrap();
+    let before = database.dump();
+    run(&mut database.percytech(&["policies", "apply"])).expect(2).says(&[
+        "public.messages: must be owner of table messages",
+        "nothing was changed",
+        "force row level security",
+    ]);
+    assert_eq!(database.dump(), before);
+}
