@@ -6,7 +6,7 @@ use percytech_core::brand::Brands;
 use pgrx::pg_sys;
 
 /// The brands of this database; none where the type does not exist.
-#[expect(unsafe_code, reason = "PostgreSQL's catalog cache is read by pointer")]
+#[expect(unsafe_code, clippy::cast_ptr_alignment, reason = "PostgreSQL's catalog cache is read by pointer")]
 pub fn brands() -> Brands {
     // SAFETY: called within a transaction; the cached list is released before return, and every label is copied.
     unsafe {
@@ -22,7 +22,8 @@ pub fn brands() -> Brands {
         let mut labels: Vec<(f32, String)> = members
             .iter()
             .map(|&member| {
-                let label = pg_sys::GETSTRUCT(&raw mut (*member).tuple).cast::<pg_sys::FormData_pg_enum>();
+                // PostgreSQL aligns a tuple's data for every type.
+                let label = pg_sys::GETSTRUCT(&raw mut (*member).tuple) as pg_sys::Form_pg_enum;
                 let text = CStr::from_ptr((*label).enumlabel.data.as_ptr());
                 ((*label).enumsortorder, text.to_string_lossy().into_owned())
             })

@@ -247,6 +247,11 @@ pub fn run(command: &mut Command) -> Ran {
 impl Ran {
     /// Fails unless it ended with this exit code.
     #[track_caller]
+    #[allow(
+        clippy::must_use_candidate,
+        clippy::return_self_not_must_use,
+        reason = "for chaining, or for nothing"
+    )]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self:#?}");
         self
@@ -254,6 +259,11 @@ impl Ran {
 
     /// Fails unless the error output has all of these words.
     #[track_caller]
+    #[allow(
+        clippy::must_use_candidate,
+        clippy::return_self_not_must_use,
+        reason = "for chaining, or for nothing"
+    )]
     pub fn says(self, words: &[&str]) -> Self {
         for word in words {
             assert!(self.stderr.contains(word), "{word:?} is missing in {self:#?}");

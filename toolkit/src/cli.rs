@@ -229,7 +229,7 @@ fn migrate_up(
     match common.format {
         Format::Json => print_json(&serde_json::json!({ "applied": applied }))?,
         Format::Text if applied.is_empty() => {
-            println!("nothing to apply: all {} migrations are applied", files.len())
+            println!("nothing to apply: all {} migrations are applied", files.len());
         }
         Format::Text => {
             println!(

@@ -21,7 +21,7 @@ pub const SUPERUSER: &str = "postgres";
 /// The port that names the socket; nothing listens on the network.
 pub const PORT: u16 = 5432;
 
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(20);
 

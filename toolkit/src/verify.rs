@@ -76,7 +76,7 @@ pub fn verify(client: &mut Client, config: &Config) -> Result<Report, Error> {
     }
     let mut findings = Vec::new();
     for rule in rules::ALL {
-        findings.extend((rule.check)(rule, &mut catalog)?);
+        findings.extend(rule.find(&mut catalog)?);
     }
-    Ok(Report::new(config, &catalog, findings))
+    Ok(Report::new(config, &catalog, &findings))
 }

@@ -210,21 +210,19 @@ fn an_empty_migration_is_refused() {
 fn an_applied_file_that_was_edited_renamed_or_removed_stops_the_run() {
     let applied = ("2026-01-02-t.sql", "create table t (id int);\n-- rollback\ndrop table t;\n");
     let later = ("2026-01-03-later.sql", "create table later (id int);\n-- rollback\n");
-    let changes: [(&[(&str, &str)], &str, &str); 3] = [
-        (
-            &[("2026-01-02-t.sql", "create table t (id bigint);\n-- rollback\n")],
-            "2026-01-02-t (edited)",
-            "edited since applied",
-        ),
-        (&[("2026-01-02-u.sql", applied.1)], "2026-01-02-u (edited)", "edited since applied"),
-        (&[], "t (its file is gone)", "file is gone"),
+    let edited = vec![("2026-01-02-t.sql", "create table t (id bigint);\n-- rollback\n")];
+    let renamed = vec![("2026-01-02-u.sql", applied.1)];
+    let changes = [
+        (edited, "2026-01-02-t (edited)", "edited since applied"),
+        (renamed, "2026-01-02-u (edited)", "edited since applied"),
+        (vec![], "t (its file is gone)", "file is gone"),
     ];
     for (files, named, state) in changes {
         let database = TestDatabase::empty();
         migrate(&database, "up", &migrations(&[applied])).expect(0);
         let before = database.dump();
 
-        let files: Vec<_> = files.iter().copied().chain([later]).collect();
+        let files: Vec<_> = files.into_iter().chain([later]).collect();
         let directory = migrations(&files);
         migrate(&database, "up", &directory).expect(2).says(&[
             "no longer as applied",

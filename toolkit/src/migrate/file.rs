@@ -181,9 +181,8 @@ fn parse_name(path: &Path) -> Result<(Version, String), Error> {
     let misnamed = |why| Error::Name { file: path.to_path_buf(), why };
     let stem =
         path.file_stem().and_then(|stem| stem.to_str()).ok_or_else(|| misnamed("the name is not UTF-8"))?;
-    let (date, rest) = match (stem.get(..10), stem.get(10..)) {
-        (Some(date), Some(rest)) => (date, rest),
-        _ => return Err(misnamed("the name does not start with a date")),
+    let (Some(date), Some(rest)) = (stem.get(..10), stem.get(10..)) else {
+        return Err(misnamed("the name does not start with a date"));
     };
     let date = NaiveDate::parse_from_str(date, "%Y-%m-%d")
         .ok()

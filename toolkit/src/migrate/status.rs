@@ -164,7 +164,10 @@ mod tests {
         assert_eq!(states(&all, &[applied(&one)]), [State::Applied, State::Pending, State::Pending]);
         assert_eq!(states(&all, &[applied(&two)]), [State::OutOfOrder, State::Applied, State::Pending]);
         assert_eq!(states(&[edited], &[applied(&one)]), [State::Edited]);
-        assert_eq!(states(&[two.clone()], &[applied(&one), applied(&two)]), [State::Missing, State::Applied]);
+        assert_eq!(
+            states(std::slice::from_ref(&two), &[applied(&one), applied(&two)]),
+            [State::Missing, State::Applied]
+        );
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Catalog<'t, 'c> {
     transaction: &'t mut Transaction<'c>,
     /// The settings.
     pub config: &'t Config,
+    /// A function that returns the brand in context, where one of the settings' exists.
+    context_function: Option<String>,
     /// The tables that must keep brands apart.
     pub tables: Vec<Table>,
     /// How many views there are in the same schemas.
@@ -39,8 +41,8 @@ pub struct Table {
 pub struct Policy {
     /// Its name, as SQL writes it.
     pub name: String,
-    /// Whether it opens (PERMISSIVE) or closes (RESTRICTIVE).
-    pub permissive: bool,
+    /// Whether it opens or closes.
+    pub kind: Kind,
     /// Whether it binds every role.
     pub for_everybody: bool,
     /// The command that it is for, or all.
@@ -49,6 +51,15 @@ pub struct Policy {
     pub using_scoped: bool,
     /// Whether WITH CHECK, or USING in its place, does.
     pub check_scoped: bool,
+}
+
+/// How a policy adds to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It opens what it allows, whatever the others of its kind do.
+    Permissive,
+    /// It closes what it does not allow, whatever the others do.
+    Restrictive,
 }
 
 /// A command that policies are about.
@@ -107,7 +118,9 @@ impl Policy {
 
     /// Whether it is a floor: it binds every role, and no other policy can open what it closes.
     pub fn is_floor(&self) -> bool {
-        !self.permissive && self.for_everybody && Command::ALL.iter().all(|&command| self.confines(command))
+        self.kind == Kind::Restrictive
+            && self.for_everybody
+            && Command::ALL.iter().all(|&command| self.confines(command))
     }
 }
 
@@ -134,6 +147,9 @@ impl<'t, 'c> Catalog<'t, 'c> {
                 Table { oid, name: row.get("name"), policies: policies.remove(&oid).unwrap_or_default() }
             })
             .collect();
+        let context_function = transaction
+            .query_opt(include_str!("context_function.sql"), &[&config.brand.functions])?
+            .map(|row| row.get(0));
         let overview = transaction.query_one(include_str!("overview.sql"), &[&config.schemas])?;
         let other_schemas = transaction
             .query(include_str!("other_schemas.sql"), &[&config.schemas])?
@@ -142,6 +158,7 @@ impl<'t, 'c> Catalog<'t, 'c> {
             .collect();
         Ok(Self {
             config,
+            context_function,
             tables,
             views: usize::try_from(overview.get::<_, i64>("views")).unwrap_or_default(),
             other_schemas,
@@ -171,7 +188,7 @@ impl<'t, 'c> Catalog<'t, 'c> {
     /// An expression that a policy may compare the brand column with.
     pub fn context_expression(&self) -> String {
         let brand = &self.config.brand;
-        match brand.functions.first() {
+        match &self.context_function {
             Some(function) => format!("(select {function}()::{})", brand.data_type),
             None => format!(
                 "(select nullif(current_setting('{}', true), '')::{})",
@@ -189,7 +206,7 @@ fn policy(scope: &Scope<'_>, row: &Row) -> Policy {
     let check_scoped = is_scoped(check.or_else(|| using.clone()));
     Policy {
         name: row.get("name"),
-        permissive: row.get("permissive"),
+        kind: if row.get("permissive") { Kind::Permissive } else { Kind::Restrictive },
         for_everybody: row.get("for_everybody"),
         command: Command::of_catalog(row.get("command")),
         using_scoped: is_scoped(using),

@@ -37,7 +37,7 @@ pub struct Excepted {
 }
 
 impl Report {
-    pub(super) fn new(config: &Config, catalog: &Catalog<'_, '_>, found: Vec<Finding>) -> Self {
+    pub(super) fn new(config: &Config, catalog: &Catalog<'_, '_>, found: &[Finding]) -> Self {
         let exception_for = |finding: &Finding| {
             config
                 .exceptions
@@ -53,7 +53,7 @@ impl Report {
             .map(|exception| format!("{} for {}", exception.rule, exception.object))
             .collect();
         let (mut findings, mut excepted) = (Vec::new(), Vec::new());
-        for finding in &found {
+        for finding in found {
             match exception_for(finding) {
                 None => findings.push(finding.clone()),
                 Some(exception) => {
@@ -117,13 +117,11 @@ impl fmt::Display for Report {
                 object = &finding.object;
                 writeln!(f, "{}", object.bold())?;
             }
-            let word = finding.severity.word();
-            match finding.severity {
-                Severity::Error => writeln!(f, "  {}: {} [{}]", word.red(), finding.message, finding.rule)?,
-                Severity::Warning => {
-                    writeln!(f, "  {}: {} [{}]", word.yellow(), finding.message, finding.rule)?
-                }
-            }
+            let word = match finding.severity {
+                Severity::Error => finding.severity.word().red().to_string(),
+                Severity::Warning => finding.severity.word().yellow().to_string(),
+            };
+            writeln!(f, "  {word}: {} [{}]", finding.message, finding.rule)?;
             for line in finding.mend.lines() {
                 writeln!(f, "    {}", line.dimmed())?;
             }

@@ -41,7 +41,15 @@ pub struct Rule {
     /// The same, mended.
     pub clean: &'static str,
     /// Finds every violation.
-    pub check: fn(&'static Rule, &mut Catalog<'_, '_>) -> Result<Vec<Finding>, Error>,
+    pub check: Check,
+}
+
+/// How a rule finds its violations.
+pub enum Check {
+    /// By a query of its own.
+    Query(fn(&'static Rule, &mut Catalog<'_, '_>) -> Result<Vec<Finding>, Error>),
+    /// From the tables and their policies, which are read once for all rules.
+    Tables(fn(&'static Rule, &Catalog<'_, '_>) -> Vec<Finding>),
 }
 
 /// A violation of a rule.
@@ -60,6 +68,14 @@ pub struct Finding {
 }
 
 impl Rule {
+    /// Every violation in the database.
+    pub fn find(&'static self, catalog: &mut Catalog<'_, '_>) -> Result<Vec<Finding>, Error> {
+        match self.check {
+            Check::Query(check) => check(self, catalog),
+            Check::Tables(check) => Ok(check(self, catalog)),
+        }
+    }
+
     /// A finding of this rule.
     pub fn finding(&self, object: &str, message: impl Into<String>, mend: impl Into<String>) -> Finding {
         Finding {

@@ -2,7 +2,7 @@
 
 use crate::verify::Error;
 use crate::verify::catalog::Catalog;
-use crate::verify::rule::{Finding, Rule, Severity};
+use crate::verify::rule::{Check, Finding, Rule, Severity};
 
 pub static RULE: Rule = Rule {
     id: "require-brand-column-second",
@@ -12,7 +12,7 @@ pub static RULE: Rule = Rule {
           without a column list does not put the brand elsewhere.",
     violation: "create table notes (id uuid primary key, body text, brand_id brand_id not null);",
     clean: "create table notes (id uuid primary key, brand_id brand_id not null, body text);",
-    check,
+    check: Check::Query(check),
 };
 
 const QUERY: &str = "

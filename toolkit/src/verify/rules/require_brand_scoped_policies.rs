@@ -1,8 +1,7 @@
 //! No PERMISSIVE policy opens more than the brand in context.
 
-use crate::verify::Error;
-use crate::verify::catalog::{Catalog, Command};
-use crate::verify::rule::{Finding, Rule, Severity};
+use crate::verify::catalog::{Catalog, Command, Kind};
+use crate::verify::rule::{Check, Finding, Rule, Severity};
 
 pub static RULE: Rule = Rule {
     id: "require-brand-scoped-policies",
@@ -17,14 +16,14 @@ pub static RULE: Rule = Rule {
             alter table notes enable row level security;
             create policy notes_all on notes
               using (brand_id = current_setting('app.current_brand', true)::brand_id);",
-    check,
+    check: Check::Tables(check),
 };
 
-fn check(rule: &'static Rule, catalog: &mut Catalog<'_, '_>) -> Result<Vec<Finding>, Error> {
+fn check(rule: &'static Rule, catalog: &Catalog<'_, '_>) -> Vec<Finding> {
     let (column, context) = (catalog.column(), catalog.context_expression());
     let mut findings = Vec::new();
     for table in &catalog.tables {
-        for policy in table.policies.iter().filter(|policy| policy.permissive) {
+        for policy in table.policies.iter().filter(|policy| policy.kind == Kind::Permissive) {
             let open: Vec<_> = Command::ALL
                 .into_iter()
                 .filter(|&command| policy.covers(command) && !policy.confines(command))
@@ -48,7 +47,7 @@ fn check(rule: &'static Rule, catalog: &mut Catalog<'_, '_>) -> Result<Vec<Findi
             findings.push(finding);
         }
     }
-    Ok(findings)
+    findings
 }
 
 /// An INSERT has no row to use, and SELECT and DELETE have none to check.

@@ -2,7 +2,7 @@
 
 use crate::verify::Error;
 use crate::verify::catalog::Catalog;
-use crate::verify::rule::{Finding, Rule, Severity};
+use crate::verify::rule::{Check, Finding, Rule, Severity};
 
 pub static RULE: Rule = Rule {
     id: "require-forced-row-security",
@@ -15,7 +15,7 @@ pub static RULE: Rule = Rule {
     clean: "create table notes (id uuid primary key, brand_id brand_id not null);
             alter table notes enable row level security;
             alter table notes force row level security;",
-    check,
+    check: Check::Query(check),
 };
 
 const QUERY: &str = "

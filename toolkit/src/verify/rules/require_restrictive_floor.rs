@@ -1,8 +1,7 @@
 //! A RESTRICTIVE policy for everybody confines every command to the brand in context.
 
-use crate::verify::Error;
 use crate::verify::catalog::Catalog;
-use crate::verify::rule::{Finding, Rule, Severity};
+use crate::verify::rule::{Check, Finding, Rule, Severity};
 
 pub static RULE: Rule = Rule {
     id: "require-restrictive-floor",
@@ -18,13 +17,13 @@ pub static RULE: Rule = Rule {
             alter table notes enable row level security;
             create policy notes_floor on notes as restrictive
               using (brand_id = current_setting('app.current_brand', true)::brand_id);",
-    check,
+    check: Check::Tables(check),
 };
 
-fn check(rule: &'static Rule, catalog: &mut Catalog<'_, '_>) -> Result<Vec<Finding>, Error> {
+fn check(rule: &'static Rule, catalog: &Catalog<'_, '_>) -> Vec<Finding> {
     let (column, context) = (catalog.column(), catalog.context_expression());
     let without_floor = catalog.tables.iter().filter(|table| !table.has_floor());
-    Ok(without_floor
+    without_floor
         .map(|table| {
             let name = &table.name;
             rule.finding(
@@ -36,5 +35,5 @@ fn check(rule: &'static Rule, catalog: &mut Catalog<'_, '_>) -> Result<Vec<Findi
                 ),
             )
         })
-        .collect())
+        .collect()
 }

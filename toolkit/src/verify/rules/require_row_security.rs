@@ -2,7 +2,7 @@
 
 use crate::verify::Error;
 use crate::verify::catalog::Catalog;
-use crate::verify::rule::{Finding, Rule, Severity};
+use crate::verify::rule::{Check, Finding, Rule, Severity};
 
 pub static RULE: Rule = Rule {
     id: "require-row-security",
@@ -12,7 +12,7 @@ pub static RULE: Rule = Rule {
     violation: "create table notes (id uuid primary key, brand_id brand_id not null);",
     clean: "create table notes (id uuid primary key, brand_id brand_id not null);
             alter table notes enable row level security;",
-    check,
+    check: Check::Query(check),
 };
 
 const QUERY: &str = "

@@ -2,7 +2,7 @@
 
 use crate::verify::Error;
 use crate::verify::catalog::Catalog;
-use crate::verify::rule::{Finding, Rule, Severity};
+use crate::verify::rule::{Check, Finding, Rule, Severity};
 
 pub static RULE: Rule = Rule {
     id: "require-security-invoker-views",
@@ -14,7 +14,7 @@ pub static RULE: Rule = Rule {
                 create view recent_notes as select * from notes;",
     clean: "create table notes (id uuid primary key, brand_id brand_id not null);
             create view recent_notes with (security_invoker = true) as select * from notes;",
-    check,
+    check: Check::Query(check),
 };
 
 /// Views of the schemas, and views in other schemas that these read, as far as they read a table.
