@@ -244,7 +244,7 @@ fn migrate_up(
 fn migrate_status(common: &Common, config: &Config, files: &MigrationDirectory) -> Result<Outcome, Failure> {
     let files = migrate::file::read_all(&files.dir).map_err(migrate::Error::from)?;
     let mut client = connect(common, "percytech migrate")?;
-    let status = migrate::status(&mut client, config, &files)?;
+    let status = output::busy("reading the history", || migrate::status(&mut client, config, &files))?;
     match common.format {
         Format::Json => print_json(&status)?,
         Format::Text => print_status(&status),
@@ -296,7 +296,8 @@ fn state_word(state: State) -> &'static str {
 fn policies_diff(common: &Common, config: &Config, declared: &PolicyDirectory) -> Result<Outcome, Failure> {
     let declaration = Declaration::read(&declared.dir)?;
     let mut client = connect(common, "percytech policies")?;
-    let plan = policies::diff(&mut client, config, &declaration, declared.prune)?;
+    let plan =
+        output::busy("comparing", || policies::diff(&mut client, config, &declaration, declared.prune))?;
     match common.format {
         Format::Json => print_json(&plan)?,
         Format::Text => {
@@ -319,7 +320,9 @@ fn policies_apply(
     let declaration = Declaration::read(&declared.dir)?;
     let mut client = connect(common, "percytech policies")?;
     let patience = Duration::from_secs(lock.lock_wait);
-    let plan = policies::apply(&mut client, config, &declaration, declared.prune, patience)?;
+    let plan = output::busy("applying", || {
+        policies::apply(&mut client, config, &declaration, declared.prune, patience)
+    })?;
     match common.format {
         Format::Json => print_json(&plan)?,
         Format::Text => {
@@ -345,7 +348,7 @@ fn counted(number: usize, noun: &str) -> String {
 
 fn verify_database(common: &Common, config: &Config, arguments: &VerifyArgs) -> Result<Outcome, Failure> {
     let mut client = connect(common, "percytech verify")?;
-    let report = verify::verify(&mut client, config)?;
+    let report = output::busy("reading the catalog", || verify::verify(&mut client, config))?;
     match common.format {
         Format::Json => print_json(&report)?,
         Format::Text => println!("{report}"),

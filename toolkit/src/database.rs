@@ -1,11 +1,16 @@
 //! The connection to the database, and PostgreSQL's errors in words that say what to do.
 
+pub mod tls;
+
 use std::error::Error as _;
 use std::time::Duration;
 
 use miette::Diagnostic;
+use postgres::config::{Host, SslMode};
 use postgres::error::{DbError, SqlState};
-use postgres::{Client, Config, NoTls};
+use postgres::{Client, Config};
+
+use tls::Encryption;
 
 /// Why there is no connection, or why a statement of ours failed.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -42,6 +47,22 @@ pub enum Error {
         reason: String,
         /// What to do.
         advice: &'static str,
+    },
+    /// It could not be encrypted as asked.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Encryption(#[from] tls::Error),
+    /// The server does not encrypt, or is not who it is asked to be.
+    #[error("the connection to {target} could not be encrypted: {reason}")]
+    #[diagnostic(help(
+        "sslmode=verify-full wants a certificate for the host's name, signed by sslrootcert or by an authority that \
+         this system trusts; sslmode=require encrypts whoever answers; sslmode=disable does not encrypt"
+    ))]
+    NotEncrypted {
+        /// The server, without password.
+        target: String,
+        /// What went wrong.
+        reason: String,
     },
     /// A statement failed.
     #[error(transparent)]
@@ -99,10 +120,14 @@ fn chain(error: &postgres::Error) -> String {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects to `url`; `purpose` shows in `pg_stat_activity`. A password that the URL lacks is taken from PGPASSWORD.
+/// Connects to `url`, encrypted as its `sslmode` says; `purpose` shows in `pg_stat_activity`. A password that the URL lacks is taken from PGPASSWORD.
 pub fn connect(url: Option<&str>, purpose: &str) -> Result<Client, Error> {
-    let mut config: Config =
-        url.ok_or(Error::NoUrl)?.parse().map_err(|error: postgres::Error| Error::BadUrl(chain(&error)))?;
+    let mut url = url.ok_or(Error::NoUrl)?.to_owned();
+    let encryption = Encryption::take_from(&mut url)?;
+    let mut config: Config = url.parse().map_err(|error: postgres::Error| Error::BadUrl(chain(&error)))?;
+    let is_local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+    // Nothing listens in on a Unix socket, and no server encrypts it.
+    config.ssl_mode(if is_local { SslMode::Disable } else { encryption.mode });
     config.application_name(purpose);
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);
@@ -117,13 +142,16 @@ pub fn connect(url: Option<&str>, purpose: &str) -> Result<Client, Error> {
             anstream::eprintln!("warning: {}", notice.message());
         }
     });
-    config.connect(NoTls).map_err(|error| connection_error(&config, &error))
+    config.connect(encryption.connector()?).map_err(|error| connection_error(&config, &error))
 }
 
 fn connection_error(config: &Config, error: &postgres::Error) -> Error {
     let target = describe(config);
     let Some(db) = error.as_db_error() else {
         let reason = chain(error);
+        if error.to_string().starts_with("error performing TLS handshake") {
+            return Error::NotEncrypted { target, reason };
+        }
         return match reason.as_str() {
             "password missing" => Error::Refused {
                 target,
@@ -147,8 +175,8 @@ fn connection_error(config: &Config, error: &postgres::Error) -> Error {
 /// The server, user and database, without the password.
 fn describe(config: &Config) -> String {
     let host = config.get_hosts().first().map_or("localhost".to_owned(), |host| match host {
-        postgres::config::Host::Tcp(name) => name.clone(),
-        postgres::config::Host::Unix(directory) => directory.display().to_string(),
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(directory) => directory.display().to_string(),
     });
     let port = config.get_ports().first().copied().unwrap_or(5432);
     let user = config.get_user().unwrap_or_default();

@@ -14,12 +14,18 @@ const TICK: Duration = Duration::from_millis(100);
 /// Shows that `name` is being done, does it, and leaves a line that says how long it took.
 pub fn step<T, E>(name: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     let start = Instant::now();
-    let bar = spinner(name);
-    let result = work();
-    bar.finish_and_clear();
+    let result = busy(name, work);
     if result.is_ok() {
         done(name, start.elapsed());
     }
+    result
+}
+
+/// Shows that `name` is being done for as long as it takes, and leaves nothing.
+pub fn busy<T>(name: &str, work: impl FnOnce() -> T) -> T {
+    let bar = spinner(name);
+    let result = work();
+    bar.finish_and_clear();
     result
 }
 

@@ -4,6 +4,7 @@
 
 mod brand_context;
 mod demo;
+mod encryption;
 mod isolation;
 mod migrate;
 mod policies;
