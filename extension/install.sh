@@ -86,7 +86,9 @@ find_cargo_pgrx() {
     if [ -x "$CARGO_PGRX" ] && [ "$("$CARGO_PGRX" pgrx --version)" = "cargo-pgrx $version" ]; then return; fi
   done
   say "installing cargo-pgrx $version; this takes a few minutes, once"
-  cargo install --locked --debug --root target/tools --target-dir target/tools/build "cargo-pgrx@$version"
+  # Without its features it needs no OpenSSL: it is not to download anything.
+  cargo install --locked --debug --no-default-features --root target/tools --target-dir target/tools/build \
+    "cargo-pgrx@$version"
   rm -rf target/tools/build
 }
 

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anstream::println;
 use miette::Diagnostic;
 use owo_colors::OwoColorize;
 use postgres::error::SqlState;
@@ -16,8 +15,8 @@ use crate::database;
 use crate::migrate;
 use crate::migrate::run::{Silent, Watcher};
 use crate::output::{self, MigrationSteps};
-use crate::policies;
 use crate::verify::{self, Report};
+use crate::{policies, say};
 
 const DATABASE: &str = "percytech";
 
@@ -324,7 +323,7 @@ impl Stage {
 
     fn say(&self, text: &str) {
         if !self.quiet {
-            println!("{text}");
+            say!("{text}");
         }
     }
 

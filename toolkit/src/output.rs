@@ -2,12 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use anstream::println;
 use comfy_table::{CellAlignment, ContentLineStyle, LineStyle, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::OwoColorize;
 
 use crate::migrate::run::Watcher;
+
+/// Prints a line as `println!` does. Where nobody reads any more it is lost, and the work goes on to its end.
+#[macro_export]
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(anstream::stdout(), $($text)*);
+    }};
+}
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -40,7 +48,7 @@ fn spinner(name: &str) -> ProgressBar {
 }
 
 fn done(name: &str, took: Duration) {
-    println!("  {} {name} {}", "✓".green(), format!("({} ms)", took.as_millis()).dimmed());
+    say!("  {} {name} {}", "✓".green(), format!("({} ms)", took.as_millis()).dimmed());
 }
 
 /// Watches migrations, a line each.
@@ -72,7 +80,7 @@ impl Drop for MigrationSteps {
 
 /// A heading over what follows.
 pub fn heading(text: &str) {
-    println!("\n{}", text.bold());
+    say!("\n{}", text.bold());
 }
 
 /// A line under the header, and nothing else.

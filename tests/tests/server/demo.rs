@@ -179,3 +179,13 @@ fn a_demo_that_is_kept_can_be_used_and_ended_as_it_says() {
     }
     assert_nothing_is_left(&place);
 }
+
+#[test]
+fn a_demo_whose_reader_has_gone_ends_in_order() {
+    let place = place();
+    let mut child = start_until(&place, "start a PostgreSQL server");
+    drop(child.stdout.take());
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_nothing_is_left(&place);
+}
