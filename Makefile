@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 
 # The PostgreSQL that the extension is installed into, for what runs next.
-WITH_EXTENSION := PG_CONFIG=$$(extension/install.sh) && export PG_CONFIG PGRX_HOME=$(CURDIR)/target/pgrx &&
+WITH_EXTENSION := PG_CONFIG=$$(extension/install.sh) && export PG_CONFIG PGRX_HOME='$(CURDIR)/target/pgrx' &&
 
 help:
 	@echo 'make demo          show what PercyTech does, on a private server'

@@ -44,12 +44,12 @@ debian_major() {
 }
 
 libclang_is_installed() {
-  [ -n "${LIBCLANG_PATH:-}" ] || ldconfig -p 2>/dev/null | grep -q 'libclang[-.]' ||
-    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null
+  [ -n "${LIBCLANG_PATH:-}" ] || ldconfig -p 2>/dev/null | grep -Eq 'libclang(-[0-9.]+)?\.so' ||
+    compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null
 }
 
 choose_pg_config() {
-  local major packages=()
+  local major found packages=()
   if [ -z "${PG_CONFIG:-}" ]; then
     major=$(debian_major)
     if [ -z "$major" ] && command -v apt-get >/dev/null; then
@@ -66,7 +66,8 @@ choose_pg_config() {
   libclang_is_installed || packages+=(libclang-dev)
   [ ${#packages[@]} = 0 ] || install_packages "${packages[@]}"
 
-  PG_CONFIG=$(command -v "$PG_CONFIG") || fail "PG_CONFIG=$PG_CONFIG is no program: name the pg_config of the PostgreSQL to use"
+  found=$(command -v "$PG_CONFIG") || fail "PG_CONFIG=$PG_CONFIG is no program: name the pg_config of the PostgreSQL to use"
+  PG_CONFIG=$(realpath -s "$found")
   [ -x "$("$PG_CONFIG" --bindir)/initdb" ] ||
     fail "$PG_CONFIG is of a PostgreSQL without a server: $("$PG_CONFIG" --bindir)/initdb is missing"
   [ -f "$("$PG_CONFIG" --includedir-server)/postgres.h" ] ||
@@ -98,7 +99,7 @@ library() { echo "$("$PG_CONFIG" --pkglibdir)/percytech.so"; }
 fingerprint() {
   echo "$PG_CONFIG $("$PG_CONFIG" --version)"
   find extension Cargo.toml Cargo.lock -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
-  sha256sum "$(library)" 2>/dev/null || echo "not installed"
+  sha256sum "$(library)" "$("$PG_CONFIG" --sharedir)"/extension/percytech[.-]* 2>/dev/null || echo "not installed"
 }
 
 install_extension() {

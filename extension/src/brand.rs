@@ -40,14 +40,15 @@ pub fn define_setting() {
 
 /// Refuses a value that is no brand, wherever it comes from.
 ///
-/// Two cannot be checked, and need not be: a parallel worker copies what its leader has passed, and outside a
-/// transaction (a connection option) the catalog cannot be read; `current_brand()` checks whatever it reads.
+/// Three cannot be told, and need not be: a parallel worker copies what its leader has passed; outside a transaction (a
+/// connection option) the catalog cannot be read; and a database without brands may be where a dump of roles is
+/// restored, or where a configuration file reaches. `current_brand()` checks whatever it reads.
 #[pg_guard]
 #[expect(unsafe_code, reason = "PostgreSQL passes the new value by pointer")]
 unsafe extern "C-unwind" fn check_current_brand(
     newval: *mut *mut c_char,
     _extra: *mut *mut c_void,
-    _source: pg_sys::GucSource::Type,
+    source: pg_sys::GucSource::Type,
 ) -> bool {
     // SAFETY: PostgreSQL calls a check hook with a pointer to the new value, which is NULL or a C string.
     let (label, checkable) = unsafe {
@@ -58,7 +59,12 @@ unsafe extern "C-unwind" fn check_current_brand(
     if label.is_empty() || !checkable {
         return true;
     }
-    match brands().find(&label.to_string_lossy()) {
+    let brands = brands();
+    let said_in_this_session = source == pg_sys::GucSource::PGC_S_SESSION;
+    if brands.is_empty() && !said_in_this_session {
+        return true;
+    }
+    match brands.find(&label.to_string_lossy()) {
         Ok(_) => true,
         Err(unknown) => {
             refuse_setting(&unknown);
@@ -70,9 +76,10 @@ unsafe extern "C-unwind" fn check_current_brand(
 /// Makes `brand` the context of this transaction, or of the session where `is_local` is false; returns it.
 /// NULL clears the context instead. Errors: 22023 when there is no such brand.
 #[pg_extern(volatile, parallel_unsafe)]
-fn set_brand_context(brand: Option<&str>, is_local: default!(bool, true)) -> Option<String> {
+fn set_brand_context(brand: Option<&str>, is_local: default!(Option<bool>, true)) -> Option<String> {
     let brand = brand.map(|label| brands().find(label).unwrap_or_else(|unknown| raise(&unknown)));
-    assign(brand.as_ref(), is_local);
+    // Where it is not said, the context is the one that ends sooner.
+    assign(brand.as_ref(), is_local.unwrap_or(true));
     brand.map(Brand::into_string)
 }
 

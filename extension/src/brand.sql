@@ -1,5 +1,7 @@
--- Anybody may ask for the context, since the policies ask on everybody's behalf; without USAGE on the schema, which
--- the migrations grant, nobody can call these by name.
+-- Anybody may ask for the context, since the policies ask on everybody's behalf. Setting it is no more than SET can do:
+-- the setting itself refuses what must not be. So these are for PUBLIC, and what is not is granted to nobody here.
+grant usage on schema @extschema@ to public;
+
 revoke all on function set_brand_context(text, boolean) from public;
 revoke all on function current_brand() from public;
 revoke all on function clear_brand_context() from public;

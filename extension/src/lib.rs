@@ -11,6 +11,8 @@ mod search;
 
 ::pgrx::pg_module_magic!(name, version);
 
+extension_sql_file!("encoding.sql", name = "refuse_other_encodings", bootstrap);
+
 /// Called by PostgreSQL when the library is loaded into a backend.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {

@@ -34,13 +34,11 @@ comment on role percytech_app is
   'What an application may do; no login: grant it to the application''s own role.';
 
 grant usage, create on schema public to percytech_owner;
-grant usage on schema percytech, extensions to percytech_owner;
-grant usage on schema public, percytech to percytech_app;
+grant usage on schema public to percytech_app;
 
 -- rollback
 
-revoke usage on schema public, percytech from percytech_app;
-revoke usage on schema percytech, extensions from percytech_owner;
+revoke usage on schema public from percytech_app;
 revoke usage, create on schema public from percytech_owner;
 
 do $$

@@ -26,7 +26,7 @@ create type message_direction as enum ('inbound', 'outbound');
 
 create type message_status as enum ('pending', 'sent', 'delivered', 'failed', 'undelivered');
 
-comment on type brand_id is 'The brands of this database; a new one is one ALTER TYPE … ADD VALUE.';
+comment on type brand_id is 'The brands of this database; a new one is added with ALTER TYPE ... ADD VALUE.';
 comment on type customer_stage is 'Where a customer stands in the journey.';
 comment on type customer_source is 'How a customer first came to the brand.';
 comment on type conversation_status is 'Whether messages of a conversation may be sent.';

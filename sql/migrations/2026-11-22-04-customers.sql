@@ -23,10 +23,9 @@ create table customers (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
 
-  constraint customers_pkey primary key (id),
-  -- What children refer to: a foreign key on id alone would let one brand's row point to another brand's customer,
-  -- since foreign keys are checked past row level security.
-  constraint customers_brand_id_id_key unique (brand_id, id),
+  -- Keys lead with the brand, since they are checked past row level security: with a key on id alone, one brand could
+  -- learn whether an id is taken in another, and a child could refer to another brand's customer.
+  constraint customers_pkey primary key (brand_id, id),
   constraint customers_brand_id_email_key unique (brand_id, email),
   constraint customers_brand_id_phone_key unique (brand_id, phone)
 );

@@ -26,8 +26,7 @@ create table conversations (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
 
-  constraint conversations_pkey primary key (id),
-  constraint conversations_brand_id_id_key unique (brand_id, id),
+  constraint conversations_pkey primary key (brand_id, id),
   constraint conversations_brand_id_customer_phone_brand_phone_key unique (brand_id, customer_phone, brand_phone),
   constraint conversations_brand_id_customer_id_fkey
     foreign key (brand_id, customer_id) references customers (brand_id, id),

@@ -21,8 +21,7 @@ create table messages (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
 
-  constraint messages_pkey primary key (id),
-  constraint messages_brand_id_id_key unique (brand_id, id),
+  constraint messages_pkey primary key (brand_id, id),
   constraint messages_brand_id_conversation_id_fkey
     foreign key (brand_id, conversation_id) references conversations (brand_id, id)
 );

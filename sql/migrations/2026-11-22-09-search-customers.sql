@@ -16,22 +16,24 @@ create index customers_brand_id_search_document_idx
   on customers using gin (brand_id, search_document percytech.tsvector_leakproof_ops)
   with (fastupdate = off);
 
+-- Its body is text, so that it follows a change of the table; every name in it has its schema, so that it means the
+-- same on every search path; and it has no SET clause, so that the planner sees into it.
 create function search_customers(query text, max_rows integer default 20)
   returns setof customers
   language sql
   stable
   parallel safe
   rows 20
-begin atomic
-  select customers.*
-  from customers
-  where customers.brand_id = (select percytech.current_brand()::brand_id)
-    and customers.search_document operator(percytech.@@)
-      -- Nobody types more than 200 characters; a tsquery of very many words exceeds the stack.
-      (nullif(plainto_tsquery('simple', translate(left(query, 200), '@.+_-/', '      '))::text, '') || ':*')::tsquery
-  order by customers.created_at desc, customers.id
-  limit max_rows;
-end;
+  as $$
+    select customers.*
+    from public.customers
+    where customers.brand_id = (select percytech.current_brand()::public.brand_id)
+      and customers.search_document operator(percytech.@@)
+        -- Nobody types more than 200 characters; a tsquery of very many words exceeds the stack.
+        (nullif(plainto_tsquery('pg_catalog.simple', translate(left(query, 200), '@.+_-/', '      '))::text, '') || ':*')::tsquery
+    order by customers.created_at desc, customers.id
+    limit max_rows
+  $$;
 
 comment on function search_customers(text, integer) is
   'Customers of the brand in context whose name or e-mail address has all the words of query, the last one perhaps unfinished; newest first, at most max_rows.';

@@ -13,13 +13,23 @@ begin
     raise exception 'schema percytech belongs to a role that is no superuser'
       using errcode = '42501',
             detail = 'Its owner could replace the functions that every policy asks.',
-            hint = 'Look at what is in it, then drop it or give it to a superuser: alter schema percytech owner to …;';
+            hint = 'Look at what is in it, then drop it or give it to a superuser: alter schema percytech owner to postgres;';
   end if;
 end
 $$;
 
 create extension if not exists percytech;
-create schema if not exists extensions;
+
+do $$
+begin
+  if to_regnamespace('extensions') is null then
+    create schema extensions;
+    comment on schema extensions is 'What extensions of PostgreSQL bring along; no API exposes it.';
+    grant usage on schema extensions to public;
+  end if;
+end
+$$;
+
 create extension if not exists btree_gin with schema extensions;
 create extension if not exists moddatetime with schema extensions;
 

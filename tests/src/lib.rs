@@ -52,9 +52,11 @@ impl Server {
     fn start() -> Self {
         let cluster = Cluster::start(&Installation::find().unwrap(), &["max_connections=200"]).unwrap();
         let host = cluster.path().to_path_buf();
+        let stop = cluster.stop_command().unwrap();
+        cluster.keep();
         let warden = Command::new("sh")
             .arg("-c")
-            .arg(format!("read -r line; {}", cluster.keep()))
+            .arg(format!("read -r line; {stop}"))
             .stdin(Stdio::piped())
             .process_group(0)
             .spawn()

@@ -158,7 +158,3 @@ fn report_handler() -> miette::GraphicalReportHandler {
     };
     miette::GraphicalReportHandler::new_themed(theme).without_cause_chain().with_wrap_lines(false)
 }
-
-fn counted(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}

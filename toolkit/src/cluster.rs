@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -28,8 +28,8 @@ const POLL: Duration = Duration::from_millis(20);
 /// Whom the server runs as where we are root: the first that exists.
 const UNPRIVILEGED_USERS: [&str; 2] = ["postgres", "nobody"];
 
-/// A Unix socket's path must fit 107 bytes; its file is called `.s.PGSQL.5432`.
-const LONGEST_DIRECTORY: usize = 90;
+/// A Unix socket's path must fit 107 bytes, of which `/percytech-XXXXXXXX/.s.PGSQL.5432` takes 33.
+const LONGEST_PARENT: usize = 74;
 
 /// Settings of a server whose data need not outlive it.
 const THROWAWAY: [&str; 4] =
@@ -62,6 +62,15 @@ pub enum Error {
         directory: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// The directory is within one that the server's user may not enter.
+    #[error("user {user}, whom the server runs as, cannot reach {}", directory.display())]
+    #[diagnostic(help("name a directory that every user can enter with TMPDIR: TMPDIR=/tmp"))]
+    OutOfReach {
+        /// The directory.
+        directory: PathBuf,
+        /// Who cannot.
+        user: String,
     },
     /// A program of PostgreSQL could not be run, or failed.
     #[error("{program} failed: {reason}")]
@@ -150,6 +159,7 @@ impl Cluster {
         // For its owner alone: who reaches the socket is the superuser.
         fs::set_permissions(&path, Permissions::from_mode(0o700)).map_err(prepare)?;
         if let Some(user) = &user {
+            require_reachable(&path, user).map_err(prepare)??;
             chown(&path, Some(user.uid), Some(user.gid)).map_err(|errno| prepare(errno.into()))?;
         }
         let mut cluster =
@@ -162,7 +172,11 @@ impl Cluster {
     /// How to connect to a database of it as a user, as libpq and `--database-url` understand it.
     #[must_use]
     pub fn url(&self, user: &str, database: &str) -> String {
-        format!("host={} port={PORT} user={user} dbname={database}", self.path.display())
+        let quoted = |value: &str| format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"));
+        let host = self.path.display().to_string();
+        let is_plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte));
+        let host = if is_plain { host } else { quoted(&host) };
+        format!("host={host} port={PORT} user={user} dbname={database}")
     }
 
     /// Where everything of it is, the socket included.
@@ -171,19 +185,23 @@ impl Cluster {
         &self.path
     }
 
-    /// Leaves server and directory as they are, and tells the command that ends both.
-    #[must_use]
-    pub fn keep(mut self) -> String {
+    /// Leaves server and directory as they are. [`Self::stop_command`] ends both.
+    pub fn keep(mut self) {
         // Its destructor would end it.
         std::mem::forget(self.server.take());
         if let Some(directory) = self.directory.take() {
             let _ = directory.keep();
         }
-        let path = self.path.display();
-        format!(
-            "kill -INT $(head -1 {path}/data/postmaster.pid); \
-             while [ -e {path}/data/postmaster.pid ]; do sleep 0.1; done; rm -r {path}"
-        )
+    }
+
+    /// A shell command that ends the server and removes its directory.
+    pub fn stop_command(&self) -> Result<String, shlex::QuoteError> {
+        let path = self.path.to_string_lossy();
+        let (directory, pid_file) = (shlex::try_quote(&path)?, format!("{path}/data/postmaster.pid"));
+        let pid_file = shlex::try_quote(&pid_file)?;
+        Ok(format!(
+            "kill -INT $(head -1 {pid_file}); while [ -e {pid_file} ]; do sleep 0.1; done; rm -r {directory}"
+        ))
     }
 
     fn data(&self) -> PathBuf {
@@ -298,6 +316,29 @@ impl Drop for Server {
     }
 }
 
+/// Whether `user` may enter each directory above `path`.
+fn require_reachable(path: &Path, user: &User) -> std::io::Result<Result<(), Error>> {
+    for directory in path.ancestors().skip(1) {
+        let metadata = fs::metadata(directory)?;
+        let (mode, is_owner, is_group) =
+            (metadata.mode(), metadata.uid() == user.uid.as_raw(), metadata.gid() == user.gid.as_raw());
+        let may_enter = if is_owner {
+            mode & 0o100
+        } else if is_group {
+            mode & 0o010
+        } else {
+            mode & 0o001
+        };
+        if may_enter == 0 {
+            return Ok(Err(Error::OutOfReach {
+                directory: directory.to_path_buf(),
+                user: user.name.clone(),
+            }));
+        }
+    }
+    Ok(Ok(()))
+}
+
 fn unprivileged_user() -> Result<Option<User>, Error> {
     if !Uid::effective().is_root() {
         return Ok(None);
@@ -308,7 +349,7 @@ fn unprivileged_user() -> Result<Option<User>, Error> {
 
 fn directory() -> Result<TempDir, Error> {
     let named = std::env::temp_dir();
-    let parent = if named.as_os_str().len() <= LONGEST_DIRECTORY { named } else { PathBuf::from("/tmp") };
+    let parent = if named.as_os_str().len() <= LONGEST_PARENT { named } else { PathBuf::from("/tmp") };
     tempfile::Builder::new()
         .prefix("percytech-")
         .rand_bytes(8)

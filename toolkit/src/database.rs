@@ -109,7 +109,10 @@ impl From<postgres::Error> for Error {
 }
 
 fn particulars(db: &DbError) -> Option<String> {
-    let parts = [db.detail(), db.hint(), db.where_()];
+    let advice = (*db.code() == SqlState::INSUFFICIENT_PRIVILEGE && db.hint().is_none()).then_some(
+        "connect as a superuser or as a member of the role that owns the schema, or grant what is missing",
+    );
+    let parts = [db.detail(), db.hint(), db.where_(), advice];
     let text = parts.into_iter().flatten().collect::<Vec<_>>().join("\n");
     (!text.is_empty()).then_some(text)
 }

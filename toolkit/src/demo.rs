@@ -84,8 +84,17 @@ pub struct Outcome {
     pub attempts: Vec<Attempt>,
     /// The verification.
     pub verification: Report,
-    /// How to connect, where the server was kept.
-    pub database_url: Option<String>,
+    /// Where the server is, if it was kept.
+    pub kept: Option<Kept>,
+}
+
+/// A server that was kept.
+#[derive(Debug, Serialize)]
+pub struct Kept {
+    /// How to connect.
+    pub database_url: String,
+    /// A shell command that ends the server and removes its directory.
+    pub stop_command: String,
 }
 
 /// How many rows a context shows.
@@ -153,20 +162,27 @@ pub fn run(config: &Config, options: &Options<'_>) -> Result<Outcome, Error> {
     show_analytics(&stage, &mut application)?;
     show_search(&stage, &mut application)?;
 
-    let database_url = cluster.url(APPLICATION, DATABASE);
-    let kept = options.keep.then(|| (database_url, cluster.path().display().to_string()));
-    if let Some((database_url, _)) = &kept {
+    let kept = options.keep.then(|| kept(&cluster)).transpose()?;
+    if let Some(kept) = &kept {
         stage.heading("The server is kept");
-        stage.say(&format!("  psql \"{database_url}\""));
+        stage.say(&format!("  psql \"{}\"", kept.database_url));
         stage.say("  select percytech.set_brand_context('gnymble', is_local => false);");
+        stage.say(&format!("  to end the server and remove it: {}", kept.stop_command));
     }
     stage.heading("The proof");
     let verification = stage.step("verify what the catalog says", || verify::verify(&mut owner, config))?;
     if options.keep {
-        let command = cluster.keep();
-        stage.say(&format!("  to end the server and remove it: {command}"));
+        cluster.keep();
     }
-    Ok(Outcome { visible, attempts, verification, database_url: kept.map(|(url, _)| url) })
+    Ok(Outcome { visible, attempts, verification, kept })
+}
+
+fn kept(cluster: &Cluster) -> Result<Kept, Error> {
+    let stop_command = cluster.stop_command().map_err(|error| cluster::Error::Directory {
+        directory: cluster.path().to_path_buf(),
+        source: std::io::Error::other(error),
+    })?;
+    Ok(Kept { database_url: cluster.url(APPLICATION, DATABASE), stop_command })
 }
 
 fn connect(cluster: &Cluster, user: &str, database: &str) -> Result<Client, Error> {

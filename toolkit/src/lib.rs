@@ -10,6 +10,7 @@ pub mod demo;
 pub mod interrupt;
 pub mod migrate;
 pub mod output;
+pub mod owner;
 pub mod policies;
 pub mod script;
 pub mod verify;

@@ -10,7 +10,6 @@ mod session;
 pub mod status;
 
 pub use run::up;
-pub use session::pin_search_path;
 pub use status::status;
 
 /// Where the history is kept: a schema of its own, which no API exposes.
@@ -59,24 +58,10 @@ pub enum Error {
         /// The last applied migration.
         after: String,
     },
-    /// A transaction cannot be steered from within.
+    /// The role that owns everything is not there yet, or not for this user.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    TransactionControl(Box<crate::script::Error>),
-    /// The role that owns everything is not there yet, or not for this user.
-    #[error("{file} is to run as {owner}: {reason}")]
-    #[diagnostic(help(
-        "a migration that creates the role must come before and say -- as-invoker; a user who is no superuser must \
-         be granted it: grant {owner} to <user>. Another owner is named in percytech.toml, as owner"
-    ))]
-    Owner {
-        /// The migration.
-        file: String,
-        /// The role.
-        owner: String,
-        /// What the server said.
-        reason: String,
-    },
+    Owner(#[from] crate::owner::Error),
     /// Refinery refused what our own checks let through.
     #[error("the migration engine refused: {0}")]
     #[diagnostic(help("percytech migrate status shows how files and history compare"))]

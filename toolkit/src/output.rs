@@ -83,6 +83,12 @@ pub fn heading(text: &str) {
     say!("\n{}", text.bold());
 }
 
+/// A number of things, in words.
+#[must_use]
+pub fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A line under the header, and nothing else.
 const STYLE: TableStyle = TableStyle::new()
     .header_lines(ContentLineStyle::none())

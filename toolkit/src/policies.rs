@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use miette::Diagnostic;
+use pg_query::NodeEnum;
+use pg_query::protobuf::{AlterTableType, ObjectType, RangeVar};
+use postgres::error::SqlState;
 use postgres::{Client, Transaction};
 use postgres_protocol::escape::escape_identifier;
 use serde::Serialize;
@@ -17,7 +20,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::database::{self, SqlError};
 use crate::migrate::lock;
-use crate::migrate::pin_search_path;
+use crate::owner::{self, become_owner, pin_search_path};
 use crate::script::Script;
 use protection::Protection;
 
@@ -72,6 +75,16 @@ pub enum Error {
         /// What the server said.
         source: SqlError,
     },
+    /// The tables' owner is not there, or not for this user.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Owner(#[from] owner::Error),
+    /// The declarations cannot be tried out.
+    #[error("the declarations need a temporary table, which this user may not make: {0}")]
+    #[diagnostic(help(
+        "grant it to the owner of the tables: grant temporary on database <database> to <owner>"
+    ))]
+    NoStandIn(SqlError),
     /// Somebody else is migrating.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -131,10 +144,52 @@ impl Declaration {
         }
         let scripts = files.iter().map(|file| {
             let text = std::fs::read_to_string(file).map_err(unreadable(file))?;
-            Ok(Script::parse(file, &text)?)
+            let script = Script::parse(file, &text)?;
+            refuse_other_statements(&script)?;
+            Ok(script)
         });
         scripts.collect::<Result<_, Error>>().map(Self)
     }
+}
+
+/// Refuses what is no policy, no switch of row level security and no grant, of the table that stands for each: nothing
+/// else could be told from the catalog, and so be given to the tables.
+fn refuse_other_statements(script: &Script) -> Result<(), Box<crate::script::Error>> {
+    let is_stand_in = |table: Option<&RangeVar>| {
+        table.is_some_and(|table| table.relname == STAND_IN && table.schemaname.is_empty())
+    };
+    for statement in script.statements() {
+        let fits = match &statement.node {
+            Some(NodeEnum::CreatePolicyStmt(policy)) => is_stand_in(policy.table.as_ref()),
+            Some(NodeEnum::AlterTableStmt(alter)) => {
+                is_stand_in(alter.relation.as_ref())
+                    && alter.cmds.iter().all(|command| match &command.node {
+                        Some(NodeEnum::AlterTableCmd(command)) => matches!(
+                            command.subtype(),
+                            AlterTableType::AtEnableRowSecurity | AlterTableType::AtForceRowSecurity
+                        ),
+                        _ => false,
+                    })
+            }
+            Some(NodeEnum::GrantStmt(grant)) => {
+                grant.objtype() == ObjectType::ObjectTable
+                    && grant.objects.iter().all(|object| match &object.node {
+                        Some(NodeEnum::RangeVar(table)) => is_stand_in(Some(table)),
+                        _ => false,
+                    })
+            }
+            _ => false,
+        };
+        if !fits {
+            return Err(script.error_at(
+                statement,
+                "a declaration may not say this",
+                "it is CREATE POLICY, ALTER TABLE … ENABLE or FORCE ROW LEVEL SECURITY, GRANT or REVOKE, about \
+                 brand_table; anything else belongs into a migration",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What `apply` would do; changes nothing.
@@ -191,7 +246,7 @@ fn plan(
     prune: bool,
 ) -> Result<Plan, Error> {
     pin_search_path(transaction, config)?;
-    become_owner(transaction, config)?;
+    become_owner(transaction, config, "reading and changing policies")?;
     let wanted = wanted_protection(transaction, config, declared)?;
     let tables = transaction
         .query(include_str!("policies/brand_tables.sql"), &[&config.schemas, &config.brand.column])?
@@ -215,25 +270,21 @@ fn plan(
     Ok(plan)
 }
 
-fn become_owner(transaction: &mut Transaction<'_>, config: &Config) -> Result<(), Error> {
-    let Some(owner) = &config.owner else { return Ok(()) };
-    if transaction.query_opt("select from pg_roles where rolname = $1", &[owner])?.is_some() {
-        transaction.batch_execute(&format!("set local role {}", escape_identifier(owner)))?;
-    }
-    Ok(())
-}
-
 /// What the declaration gives a table, told by giving it to a temporary one.
 fn wanted_protection(
     transaction: &mut Transaction<'_>,
     config: &Config,
     declared: &Declaration,
 ) -> Result<Protection, Error> {
-    transaction.batch_execute(&format!(
+    let create = format!(
         "create temporary table {STAND_IN} (id uuid, {column} {data_type}) on commit drop",
         column = escape_identifier(&config.brand.column),
         data_type = config.brand.data_type,
-    ))?;
+    );
+    transaction.batch_execute(&create).map_err(|error| match error.code() {
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Error::NoStandIn(error.into()),
+        _ => error.into(),
+    })?;
     let stand_in: u32 = transaction.query_one("select 'pg_temp.brand_table'::regclass::oid", &[])?.get(0);
     for grantee in protection::grantees(transaction, stand_in)? {
         transaction.batch_execute(&format!("revoke all on {STAND_IN} from {grantee}"))?;
@@ -243,13 +294,6 @@ fn wanted_protection(
     }
     let mut wanted = protection::read(transaction, &[stand_in])?;
     transaction.batch_execute(&format!("drop table pg_temp.{STAND_IN}"))?;
-    wanted.pop().ok_or_else(|| Error::Refused {
-        table: STAND_IN.to_owned(),
-        sql: "drop table brand_table".to_owned(),
-        source: SqlError {
-            message: "a declaration dropped the table that stands for each brand table".to_owned(),
-            code: None,
-            help: None,
-        },
-    })
+    // There is one: the table was made above, and a declaration cannot drop it.
+    Ok(wanted.swap_remove(0))
 }

@@ -17,8 +17,8 @@ pub struct Statement {
     pub sql: String,
     /// Where it starts in the script, in bytes.
     pub offset: usize,
-    /// What it is, by PostgreSQL's own grammar.
-    pub node: NodeEnum,
+    /// What it is, by PostgreSQL's own grammar; nothing where it is nested too deeply for us to follow.
+    pub node: Option<NodeEnum>,
 }
 
 /// The statements of a file of SQL.
@@ -51,19 +51,20 @@ impl Script {
     pub fn parse(file: &Path, text: &str) -> Result<Self, Box<Error>> {
         let mut script =
             Self { name: file.display().to_string(), text: text.to_owned(), statements: Vec::new() };
-        let parsed = pg_query::parse(text, 0).map_err(|error| script.syntax_error(&error.to_string()))?;
+        let pieces =
+            pg_query::split_with_parser(text).map_err(|error| script.syntax_error(&error.to_string()))?;
         let code_starts = code_starts(text);
-        for raw in parsed.protobuf.stmts {
-            let (Some(node), Ok(from), Ok(length)) = (
-                raw.stmt.and_then(|stmt| stmt.node),
-                usize::try_from(raw.stmt_location),
-                usize::try_from(raw.stmt_len),
-            ) else {
+        for piece in pieces {
+            let from = piece.as_ptr() as usize - text.as_ptr() as usize;
+            let end = from + piece.trim_end().len();
+            let Some(offset) = code_starts.iter().copied().find(|start| (from..end).contains(start)) else {
                 continue;
             };
-            let end = if length == 0 { text.len() } else { from + length };
-            let offset = code_starts.iter().copied().find(|&start| start >= from).unwrap_or(from);
-            script.statements.push(Statement { sql: text[offset..end].trim_end().to_owned(), offset, node });
+            let sql = text[offset..end].to_owned();
+            // Where this fails it is SQL all the same, but nested too deeply for the library that hands the tree over.
+            let parsed = pg_query::parse(&sql, 0).ok();
+            let node = parsed.and_then(|parsed| parsed.protobuf.stmts.into_iter().next()?.stmt?.node);
+            script.statements.push(Statement { sql, offset, node });
         }
         Ok(script)
     }
@@ -84,9 +85,9 @@ impl Script {
 
     /// An error about `statement` as a whole.
     #[must_use]
-    pub fn error_at(&self, statement: &Statement, message: String, help: &str) -> Box<Error> {
+    pub fn error_at(&self, statement: &Statement, message: &str, help: &str) -> Box<Error> {
         self.error(
-            message,
+            message.to_owned(),
             None,
             statement.offset..statement.offset + statement.sql.len(),
             Some(help.to_owned()),
@@ -94,11 +95,12 @@ impl Script {
     }
 
     fn syntax_error(&self, words: &str) -> Box<Error> {
-        // "Invalid statement: " and "Error scanning: " are the parser library's own words.
+        // "Error splitting: " is the parser library's own word.
         let message = words.split_once(": ").map_or(words, |(_, message)| message);
+        // The scanner splits less well than the parser, but it splits what the parser refuses.
         let failing = pg_query::split_with_scanner(&self.text)
             .ok()
-            .and_then(|pieces| pieces.into_iter().find(|piece| pg_query::parse(piece, 0).is_err()))
+            .and_then(|pieces| pieces.into_iter().find(|piece| pg_query::split_with_parser(piece).is_err()))
             .unwrap_or(&self.text);
         let offset = failing.as_ptr() as usize - self.text.as_ptr() as usize;
         let skipped = code_starts(failing).first().copied().unwrap_or(0);
@@ -125,12 +127,14 @@ impl Script {
         };
         let advice = db.and_then(advice);
         let error = SqlError::from(error);
-        let help = [error.help.clone(), advice].into_iter().flatten().collect::<Vec<_>>().join("\n");
+        let advice = advice
+            .unwrap_or_else(|| "mend the statement; nothing of this file is left in the database".to_owned());
+        let help = [error.help.clone(), Some(advice)].into_iter().flatten().collect::<Vec<_>>().join("\n");
         self.error(
             error.to_string(),
             at,
             statement.offset..statement.offset + statement.sql.len(),
-            (!help.is_empty()).then_some(help),
+            Some(help),
         )
     }
 
@@ -179,7 +183,15 @@ fn advice(db: &DbError) -> Option<String> {
                 .to_owned(),
         );
     }
-    None
+    if *db.code() == SqlState::ACTIVE_SQL_TRANSACTION {
+        return Some(
+            "this runs in one transaction: take CONCURRENTLY out, or run the statement by hand".to_owned(),
+        );
+    }
+    (*db.code() == SqlState::INSUFFICIENT_PRIVILEGE).then(|| {
+        "run this as a superuser, or grant what is missing; nothing of this file is left in the database"
+            .to_owned()
+    })
 }
 
 /// An unterminated string is reported with all the text that follows it.
@@ -211,7 +223,8 @@ fn locate(statement: &str, message: &str) -> Option<std::ops::Range<usize>> {
     let (_, near) = message.split_once(" at or near \"")?;
     let near = near.strip_suffix('"')?;
     let fails_alike = |end: usize| {
-        pg_query::parse(&statement[..end], 0).is_err_and(|error| error.to_string().ends_with(message))
+        pg_query::split_with_parser(&statement[..end])
+            .is_err_and(|error| error.to_string().ends_with(message))
     };
     statement
         .match_indices(near)
@@ -236,7 +249,7 @@ mod tests {
 
     #[test]
     fn semicolons_within_bodies_do_not_end_a_statement() {
-        let text = "do $$ begin perform 1; end $$; create function f() returns int begin atomic select 1; select 2; end;";
+        let text = "do $$ begin perform 1; end $$; create function f() returns int begin atomic select 1; select 2; end";
         assert_eq!(parse(text).unwrap().statements().len(), 2);
     }
 
@@ -268,6 +281,14 @@ mod tests {
     fn an_unterminated_string_is_found() {
         let error = parse("select 1;\nselect 'abc;\nselect 2;\n").unwrap_err();
         assert_eq!(error.to_string(), "x.sql:2: unterminated quoted string at or near \"'abc;…\"");
+    }
+
+    #[test]
+    fn a_statement_that_is_nested_deeply_is_one_all_the_same() {
+        let text = format!("select {};\nselect 2;", vec!["'a'"; 300].join(" || "));
+        let script = parse(&text).unwrap();
+        assert_eq!(script.statements().len(), 2);
+        assert!(script.statements()[0].node.is_none() && script.statements()[1].node.is_some());
     }
 
     #[test]

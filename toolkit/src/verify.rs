@@ -32,6 +32,10 @@ pub enum Error {
         /// In which database.
         database: String,
     },
+    /// A schema does not exist.
+    #[error("there is no schema {0}")]
+    #[diagnostic(help("correct the name in percytech.toml, in schemas"))]
+    NoSchema(String),
     /// The type of the brand column does not exist.
     #[error("there is no type {0}, which the brand column is to have")]
     #[diagnostic(help("name the type in percytech.toml: [brand] type = \"…\", with its schema"))]
@@ -66,6 +70,11 @@ pub fn verify(client: &mut Client, config: &Config) -> Result<Report, Error> {
         (row.get(0), row.get(1), row.get(2), row.get(3));
     if version < OLDEST_SERVER {
         return Err(Error::TooOld(label));
+    }
+    if let Some(missing) =
+        transaction.query_opt(include_str!("verify/missing_schema.sql"), &[&config.schemas])?
+    {
+        return Err(Error::NoSchema(missing.get(0)));
     }
     if !has_type {
         return Err(Error::NoBrandType(config.brand.data_type.clone()));

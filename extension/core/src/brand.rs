@@ -42,6 +42,12 @@ impl Brands {
         Self(labels)
     }
 
+    /// Whether there is none, as in a database that is not ours.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The brand of this label.
     pub fn find(&self, label: &str) -> Result<Brand, UnknownBrand> {
         if self.0.iter().any(|known| known == label) {

@@ -1,7 +1,6 @@
 //! The rules of PercyTech as plain Rust: no pgrx, no server, no I/O.
 //!
-//! The extension turns SQL arguments into calls of this crate and its answers into rows and errors; the toolkit uses
-//! the same crate. What is decided here is decided once.
+//! The extension turns SQL arguments into calls of this crate, and its answers into rows and errors.
 
 pub mod brand;
 pub mod error;

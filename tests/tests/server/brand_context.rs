@@ -73,6 +73,52 @@ fn no_brand_means_no_context() {
 }
 
 #[test]
+fn a_context_that_is_not_said_to_be_local_or_not_is_local() {
+    let mut app = TestDatabase::migrated().app();
+    app.batch_execute("begin; select percytech.set_brand_context('gnymble', null); commit").unwrap();
+    assert_eq!(current(&mut app), None);
+}
+
+#[test]
+fn a_database_without_brands_takes_what_a_dump_of_roles_says() {
+    let database = TestDatabase::empty();
+    let mut superuser = database.superuser();
+    superuser.batch_execute("create extension percytech").unwrap();
+    current(&mut superuser);
+    let role = format!("restored_in_{}", database.name());
+    superuser
+        .batch_execute(&format!("create role {role}; alter role {role} set app.current_brand = 'gnymble'"))
+        .unwrap();
+    assert_eq!(
+        refusal(&mut superuser, "set app.current_brand = 'gnymble'"),
+        SqlState::INVALID_PARAMETER_VALUE
+    );
+}
+
+#[test]
+fn a_database_of_another_encoding_is_refused() {
+    let database = TestDatabase::empty();
+    let mut superuser = database.superuser();
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let name = format!("{}_{encoding}", database.name()).to_lowercase();
+        superuser
+            .batch_execute(&format!(
+                "create database {name} encoding '{encoding}' locale 'C' template template0"
+            ))
+            .unwrap();
+        let url = database.url("postgres").replace(database.name(), &name);
+        let mut client = database::connect(Some(&url), "percytech tests").unwrap();
+        let error = client.batch_execute("create extension percytech").unwrap_err();
+        let error = error.as_db_error().unwrap();
+        assert_eq!(
+            error.message(),
+            format!("extension percytech needs a database in UTF8, and this one is in {encoding}")
+        );
+        assert!(error.hint().unwrap().contains("encoding 'UTF8'"));
+    }
+}
+
+#[test]
 fn an_unknown_brand_is_refused_wherever_it_comes_from() {
     let database = TestDatabase::migrated();
     let mut superuser = database.superuser();
@@ -155,7 +201,9 @@ fn odd_labels_are_answered_with_an_error() {
             SqlState::INVALID_PARAMETER_VALUE
         };
         assert_eq!(code, expected, "{label:.40}");
-        assert!(error.as_db_error().unwrap().message().len() < 500);
+        let error = error.as_db_error().unwrap();
+        assert!(error.message().len() < 500);
+        assert!(!error.detail().unwrap_or_default().contains("backtrace"), "{error:?}");
     }
     assert_eq!(current(&mut app), None);
 }

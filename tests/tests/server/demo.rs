@@ -104,6 +104,35 @@ fn a_demo_of_a_schema_that_leaks_says_so() {
 }
 
 #[test]
+fn the_demo_works_in_a_place_with_an_odd_or_a_long_name() {
+    for name in ["it's a place", &"long".repeat(25)] {
+        let place = place();
+        let odd = place.path().join(name);
+        fs::create_dir(&odd).unwrap();
+        fs::set_permissions(&odd, fs::Permissions::from_mode(0o755)).unwrap();
+        run(demo(&place, &[]).env("TMPDIR", &odd)).expect(0);
+        fs::remove_dir(&odd).unwrap();
+        assert_nothing_is_left(&place);
+    }
+}
+
+#[test]
+fn a_place_that_the_server_cannot_reach_is_told() {
+    if !nix::unistd::Uid::effective().is_root() {
+        return;
+    }
+    let place = place();
+    let closed = place.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    run(demo(&place, &[]).env("TMPDIR", &closed))
+        .expect(2)
+        .says(&["user postgres, whom the server runs as, cannot reach", "TMPDIR=/tmp"]);
+    fs::remove_dir(&closed).unwrap();
+    assert_nothing_is_left(&place);
+}
+
+#[test]
 fn without_a_server_the_demo_says_what_to_install() {
     let place = place();
     let no_server = directory_of(&[("pg_config", "#!/bin/sh\necho /nowhere\n")]);
@@ -156,7 +185,10 @@ fn a_demo_that_is_interrupted_leaves_nothing() {
 #[test]
 fn a_demo_that_is_kept_can_be_used_and_ended_as_it_says() {
     let place = place();
-    let ran = run(&mut demo(&place, &["--keep"])).expect(0);
+    let odd = place.path().join("it's a place");
+    fs::create_dir(&odd).unwrap();
+    fs::set_permissions(&odd, fs::Permissions::from_mode(0o755)).unwrap();
+    let ran = run(demo(&place, &["--keep"]).env("TMPDIR", &odd)).expect(0);
     let last = ran.stdout.trim_end().lines().last().unwrap();
     assert_eq!(last, "0 isolation findings in 3 tables and 1 view of schema public");
 
@@ -177,6 +209,7 @@ fn a_demo_that_is_kept_can_be_used_and_ended_as_it_says() {
     while !processes_in(&place).is_empty() && start.elapsed() < Duration::from_secs(10) {
         std::thread::sleep(Duration::from_millis(50));
     }
+    fs::remove_dir(&odd).unwrap();
     assert_nothing_is_left(&place);
 }
 

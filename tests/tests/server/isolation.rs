@@ -216,6 +216,32 @@ fn one_brand_does_not_hinder_another_with_an_equal_key() {
 }
 
 #[test]
+fn an_id_tells_nothing_of_another_brand() {
+    let database = filled();
+    let mut app = database.app_of("gnymble");
+    let others: String =
+        value(&mut database.superuser(), "select id::text from customers where brand_id = 'percymd' limit 1");
+    let insert = format!(
+        "insert into customers (id, brand_id, email) values ('{others}', 'gnymble', 'same@example.com') on conflict do nothing"
+    );
+    assert_eq!(changed(&mut app, &insert), 1);
+}
+
+#[test]
+fn the_owner_works_within_the_brand_in_context() {
+    let database = filled();
+    let mut owner = database.superuser();
+    owner
+        .batch_execute("set role percytech_owner; select percytech.set_brand_context('gnymble', false)")
+        .unwrap();
+    assert_eq!(changed(&mut owner, "update customers set first_name = 'Known'"), 2);
+    let insert = "insert into customers (brand_id, email) values ('percymd', 'new@example.com')";
+    assert_eq!(refusal(&mut owner, insert), SqlState::INSUFFICIENT_PRIVILEGE);
+    assert_eq!(changed(&mut owner, "delete from messages"), 4);
+    assert_eq!(value::<i64>(&mut database.superuser(), "select count(*) from messages"), 8);
+}
+
+#[test]
 fn a_policy_that_is_added_later_opens_nothing() {
     let database = filled();
     let mut superuser = database.superuser();

@@ -170,6 +170,92 @@ fn a_migration_may_not_end_the_transaction_it_runs_in() {
 }
 
 #[test]
+fn what_a_migration_sets_for_the_session_does_not_reach_the_next() {
+    let database = TestDatabase::migrated();
+    let directory = edited_sql("migrations", "-- rollback", "-- rollback");
+    let file = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    file(
+        "2026-11-23-sets.sql",
+        "select percytech.set_brand_context('gnymble', false); set statement_timeout = '7s';\n-- rollback\n",
+    );
+    file(
+        "2026-11-24-sees.sql",
+        "create table seen as select percytech.current_brand() as brand, current_setting('statement_timeout') as timeout;\n-- rollback\n",
+    );
+    migrate(&database, "up", &directory).expect(0);
+    let row = database.superuser().query_one("select brand, timeout from seen", &[]).unwrap();
+    assert_eq!((row.get::<_, Option<String>>(0), row.get::<_, String>(1)), (None, "0".to_owned()));
+}
+
+#[test]
+fn the_migration_of_the_readme_changes_the_rows_of_its_brand() {
+    let database = TestDatabase::migrated();
+    percytech_tests::fill(&mut database.superuser());
+    let readme = std::fs::read_to_string(percytech_tests::root().join("README.md")).unwrap();
+    let mut blocks = readme.split("```sql\n").skip(1).filter_map(|part| part.split("```").next());
+    let example = blocks.find(|block| block.contains("\n-- rollback\n")).unwrap();
+    let directory = edited_sql("migrations", "-- rollback", "-- rollback");
+    std::fs::write(directory.path().join("2026-11-23-segments.sql"), example).unwrap();
+    migrate(&database, "up", &directory).expect(0);
+    let changed: Vec<String> =
+        values(&mut database.superuser(), "select brand_id::text from customers where segment = 'founder'");
+    assert_eq!(changed, ["gnymble", "gnymble"]);
+}
+
+#[test]
+fn what_cannot_run_in_a_migration_is_told_with_what_to_do() {
+    let cases = [
+        ("copy t from stdin", "a migration has no standard input to copy from", "INSERT"),
+        (
+            "create index concurrently on t (id)",
+            "cannot run inside a transaction block",
+            "take CONCURRENTLY out",
+        ),
+        ("select 1 / 0", "division by zero (SQLSTATE 22012)", "nothing of this file is left in the database"),
+        ("create table pg_catalog.x (id int)", "permission denied", "grant what is missing"),
+    ];
+    for (statement, words, advice) in cases {
+        let text = format!("create table t (id int);\n{statement};\n-- rollback\n");
+        migrate(&TestDatabase::empty(), "up", &migrations(&[("2026-01-02-t.sql", &text)])).expect(2).says(&[
+            "2026-01-02-t.sql:2:",
+            words,
+            advice,
+        ]);
+    }
+}
+
+#[test]
+fn a_comment_that_is_almost_a_rollback_marker_is_refused() {
+    let database = TestDatabase::empty();
+    let directory =
+        migrations(&[("2026-01-02-t.sql", "create table t (id int);\n\n-- Rollback\n\ndrop table t;\n")]);
+    migrate(&database, "up", &directory)
+        .expect(2)
+        .says(&["2026-01-02-t.sql:3: \"-- Rollback\" is almost \"-- rollback\"", "write it to the letter"]);
+}
+
+#[test]
+fn a_statement_that_is_nested_deeply_is_run() {
+    let database = TestDatabase::empty();
+    let text = format!("create table t as select {} as long;\n-- rollback\n", vec!["'a'"; 300].join(" || "));
+    migrate(&database, "up", &migrations(&[("2026-01-02-t.sql", &text)])).expect(0);
+    assert_eq!(value::<i32>(&mut database.superuser(), "select length(long) from t"), 300);
+}
+
+#[test]
+fn a_directory_without_migrations_is_told() {
+    let database = TestDatabase::empty();
+    for command in ["up", "status"] {
+        migrate(&database, command, &directory_of(&[("README.md", "")]))
+            .expect(2)
+            .says(&["there is no migration in"]);
+    }
+    let directory = migrations(&[]);
+    std::os::unix::fs::symlink("/nowhere", directory.path().join("2026-01-02-gone.sql")).unwrap();
+    migrate(&database, "status", &directory).expect(2).says(&["cannot read", "2026-01-02-gone.sql"]);
+}
+
+#[test]
 fn two_files_of_the_same_version_are_refused() {
     let directory =
         migrations(&[("2026-01-02-one.sql", "select 1;"), ("2026-01-02-01-two.sql", "select 2;")]);
@@ -318,10 +404,9 @@ fn a_role_that_is_no_superuser_migrates_where_the_extensions_exist() {
     let mut superuser = database.superuser();
     superuser
         .batch_execute(&format!(
-            "create extension percytech; create schema extensions authorization {ADMIN};
+            "create extension percytech; create schema extensions; grant usage on schema extensions to public;
              create extension btree_gin with schema extensions; create extension moddatetime with schema extensions;
-             grant usage on schema percytech to {ADMIN} with grant option;
-             grant create on database {} to {ADMIN}; alter schema public owner to {ADMIN}",
+             alter database {} owner to {ADMIN}",
             database.name()
         ))
         .unwrap();
@@ -354,7 +439,7 @@ fn a_role_that_may_not_act_as_the_owner_is_told_so() {
         .unwrap();
     let arguments = ["migrate", "up", "--dir", directory.path().to_str().unwrap()];
     run(&mut database.percytech_as(&outsider, &arguments)).expect(2).says(&[
-        "2026-11-23-more.sql is to run as percytech_owner: permission denied to set role",
+        "2026-11-23-more.sql as percytech_owner is not possible: permission denied to set role",
         "grant percytech_owner to",
     ]);
 }
@@ -368,7 +453,7 @@ fn the_owner_that_does_not_exist_is_named() {
     let arguments =
         ["migrate", "up", "--dir", directory.path().to_str().unwrap(), "--config", config.to_str().unwrap()];
     run(&mut database.percytech(&arguments)).expect(2).says(&[
-        "2026-01-02-t.sql is to run as nobody_here: role \"nobody_here\" does not exist",
+        "2026-01-02-t.sql as nobody_here is not possible: role \"nobody_here\" does not exist",
         "-- as-invoker",
     ]);
     assert_eq!(tables(&database), [] as [&str; 0]);

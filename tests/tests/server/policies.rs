@@ -1,6 +1,6 @@
 //! `percytech policies`: declared once, applied to every brand table, and kept so.
 
-use percytech_tests::{TABLES, TestDatabase, directory_of, edited_sql, fill, run, value, values};
+use percytech_tests::{APP, TABLES, TestDatabase, directory_of, edited_sql, fill, run, value, values};
 
 #[test]
 fn apply_does_what_diff_says_and_a_second_time_nothing() {
@@ -8,11 +8,11 @@ fn apply_does_what_diff_says_and_a_second_time_nothing() {
     run(&mut database.percytech(&["migrate", "up"])).expect(0);
     let before = database.dump();
     let diff = run(&mut database.percytech(&["policies", "diff"])).expect(1);
-    assert!(diff.stdout.contains("24 changes to make on 3 brand tables"), "{}", diff.stdout);
+    assert!(diff.stdout.contains("27 changes to make on 3 brand tables"), "{}", diff.stdout);
     assert_eq!(database.dump(), before, "diff changes nothing");
 
     let apply = run(&mut database.percytech(&["policies", "apply"])).expect(0);
-    assert!(apply.stdout.contains("24 changes made on 3 brand tables"), "{}", apply.stdout);
+    assert!(apply.stdout.contains("27 changes made on 3 brand tables"), "{}", apply.stdout);
     let applied = database.dump();
     assert_ne!(applied, before);
 
@@ -51,6 +51,9 @@ fn whatever_was_bent_is_mended() {
         "grant select on customers to percytech_app with grant option",
         "revoke insert on conversations from percytech_app",
         "revoke all on conversations from percytech_app",
+        "drop policy owner_access on messages",
+        "grant update (email) on customers to public",
+        "grant select (email) on customers to percytech_app with grant option",
     ];
     let database = TestDatabase::migrated();
     let intact = database.dump();
@@ -175,6 +178,72 @@ fn a_slip_in_a_declaration_is_shown_with_file_and_line_and_changes_nothing() {
             .says(&[words]);
         assert_eq!(database.dump(), intact);
     }
+}
+
+#[test]
+fn a_declaration_says_nothing_but_what_can_be_given_to_every_table() {
+    let database = TestDatabase::migrated();
+    let intact = database.dump();
+    for statement in [
+        "commit",
+        "drop policy brand_floor on customers",
+        "create index on brand_table (id)",
+        "alter table brand_table add column x int",
+        "alter table customers disable row level security",
+        "alter table brand_table disable row level security",
+        "grant select on customers to public",
+        "grant all on all tables in schema public to public",
+        "create policy p on public.brand_table using (true)",
+        "create policy p on customers using (true)",
+        "do $$ begin end $$",
+        "select 1",
+    ] {
+        let declared = edited_sql("policies", "as restrictive", "as restrictive");
+        std::fs::write(declared.path().join("a.sql"), format!("-- odd\n{statement};\n")).unwrap();
+        for command in ["diff", "apply"] {
+            run(&mut database.percytech(&["policies", command, "--dir", declared.path().to_str().unwrap()]))
+                .expect(2)
+                .says(&["a.sql:2: a declaration may not say this", "about brand_table"]);
+        }
+        assert_eq!(database.dump(), intact, "{statement}");
+    }
+}
+
+#[test]
+fn privileges_on_columns_are_kept_as_declared_too() {
+    let declared = edited_sql("policies", "as restrictive", "as restrictive");
+    std::fs::write(
+        declared.path().join("columns.sql"),
+        "grant references (id) on brand_table to percytech_app;\n",
+    )
+    .unwrap();
+    let database = TestDatabase::migrated();
+    let directory = declared.path().to_str().unwrap();
+    let apply = run(&mut database.percytech(&["policies", "apply", "--dir", directory])).expect(0);
+    assert!(
+        apply.stdout.contains("grant REFERENCES (id) on public.customers to percytech_app"),
+        "{}",
+        apply.stdout
+    );
+    run(&mut database.percytech(&["policies", "diff", "--dir", directory])).expect(0);
+    run(&mut database.percytech(&["policies", "apply"])).expect(0);
+    run(&mut database.percytech(&["policies", "diff"])).expect(0);
+}
+
+#[test]
+fn who_may_not_act_as_the_owner_or_make_a_temporary_table_is_told_so() {
+    let database = TestDatabase::migrated();
+    run(&mut database.percytech_as(APP, &["policies", "apply"])).expect(2).says(&[
+        "reading and changing policies as percytech_owner is not possible",
+        "grant percytech_owner to <user>",
+    ]);
+    database
+        .superuser()
+        .batch_execute(&format!("revoke temporary on database {} from public", database.name()))
+        .unwrap();
+    run(&mut database.percytech(&["policies", "diff"]))
+        .expect(2)
+        .says(&["need a temporary table", "grant temporary on database"]);
 }
 
 #[test]

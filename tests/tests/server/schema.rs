@@ -6,7 +6,8 @@ use percytech_tests::{
 use percytech_toolkit::cluster::{Cluster, Installation, SUPERUSER};
 use percytech_toolkit::config::Config;
 use percytech_toolkit::database;
-use percytech_toolkit::migrate::{file, pin_search_path};
+use percytech_toolkit::migrate::file;
+use percytech_toolkit::owner::pin_search_path;
 use postgres::Client;
 use postgres::error::SqlState;
 
@@ -158,7 +159,7 @@ fn each_index_serves_a_query_of_the_application() {
     let customer: String = value(&mut app, "select id::text from customers limit 1");
     let conversation: String = value(&mut app, "select id::text from conversations limit 1");
     let queries = [
-        ("customers_brand_id_id_key", format!("select * from customers where id = '{customer}'")),
+        ("customers_pkey", format!("select * from customers where id = '{customer}'")),
         ("customers_brand_id_email_key", "select * from customers where email = 'user7@example.com'".into()),
         ("customers_brand_id_phone_key", "select * from customers where phone = '+17'".into()),
         (
@@ -212,20 +213,20 @@ fn each_index_serves_a_query_of_the_application() {
         assert!(plan.contains("InitPlan"), "{plan}");
     }
 
-    // The primary keys, and the keys that children refer to, serve the constraints; all others are in the list.
+    // The primary keys serve the constraints; all others are in the list.
     let unexplained: Vec<String> = values::<String>(
         &mut database.superuser(),
         "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'i' order by 1",
     )
     .into_iter()
     .filter(|index| !queries.iter().any(|(used, _)| used == index))
-    .filter(|index| !index.ends_with("_pkey") && !index.ends_with("_brand_id_id_key"))
+    .filter(|index| !index.ends_with("_pkey"))
     .collect();
     assert_eq!(unexplained, nothing());
 }
 
 #[test]
-fn every_index_but_the_primary_keys_leads_with_the_brand() {
+fn every_index_leads_with_the_brand() {
     let mut superuser = TestDatabase::migrated().superuser();
     let others: Vec<String> = values(
         &mut superuser,
@@ -233,7 +234,7 @@ fn every_index_but_the_primary_keys_leads_with_the_brand() {
          from pg_index
          join pg_class on pg_class.oid = indrelid
          join pg_attribute on attrelid = indrelid and attnum = indkey[0]
-         where relnamespace = 'public'::regnamespace and not indisprimary and attname <> 'brand_id'",
+         where relnamespace = 'public'::regnamespace and attname <> 'brand_id'",
     );
     assert_eq!(others, nothing());
 }
@@ -302,6 +303,20 @@ fn a_search_shows_one_brand_even_to_who_sees_all() {
     for brand in BRANDS {
         superuser.query("select percytech.set_brand_context($1, false)", &[&brand]).unwrap();
         assert_eq!(value::<i64>(&mut superuser, count), 2, "{brand}");
+    }
+}
+
+#[test]
+fn a_search_follows_a_change_of_the_table() {
+    let database = TestDatabase::migrated();
+    let mut superuser = database.superuser();
+    fill(&mut superuser);
+    let mut app = database.app_of("gnymble");
+    for change in ["add column segment text default 'new'", "drop column segment", "drop column metadata"] {
+        superuser
+            .batch_execute(&format!("alter table customers {change}"))
+            .unwrap_or_else(|error| panic!("{change}: {error:?}"));
+        assert_eq!(found(&mut app, "customer").len(), 2, "{change}");
     }
 }
 

@@ -139,13 +139,6 @@ fn a_protection_that_is_taken_out_of_the_migrations_is_missed() {
     let view = " with (security_invoker = true)";
     let findings_of_view = findings(&with_edit("migrations", view, ""));
     assert!(has(&findings_of_view, "require-security-invoker-views", "public.customer_analytics"));
-
-    let nullable = findings(&with_edit(
-        "migrations",
-        "  brand_id brand_id not null,\n  conversation_id",
-        "  brand_id brand_id,\n  conversation_id",
-    ));
-    assert!(has(&nullable, "require-brand-column-not-null", "public.messages"));
 }
 
 #[test]
@@ -168,7 +161,10 @@ fn every_protection_of_every_table_counts() {
             ("alter policy brand_floor on T with check (true)", "require-restrictive-floor"),
             ("alter policy app_access on T using (true)", "require-brand-scoped-policies"),
             ("create policy oops on T for select using (true)", "require-brand-scoped-policies"),
-            ("alter table T alter column brand_id drop not null", "require-brand-column-not-null"),
+            (
+                "alter table T drop constraint T_pkey cascade; alter table T alter column brand_id drop not null",
+                "require-brand-column-not-null",
+            ),
         ] {
             let database = TestDatabase::migrated();
             database.superuser().batch_execute(&bend.replace(" T", &format!(" {table}"))).unwrap();
@@ -199,20 +195,23 @@ fn views_are_followed_to_what_they_read() {
         .superuser()
         .batch_execute(
             "create schema hidden;
+             create table hidden.plain (id int);
              create view hidden.inner_view as select * from customers;
              create view outer_view with (security_invoker = true) as select * from hidden.inner_view;
              create view with_on with (security_invoker = on) as select * from customers;
              create view with_off with (security_invoker = false) as select * from customers;
              create view of_nothing as select 1 as one;
              create view of_the_catalog as select relname from pg_catalog.pg_class;
-             create materialized view stored as select * from customers;",
+             create materialized view stored as select * from customers;
+             create materialized view hidden.stored as select * from with_on;
+             create view hidden.elsewhere as select * from hidden.plain;",
         )
         .unwrap();
     let findings = findings(&database);
     let views: Vec<_> = findings.iter().map(|(rule, object)| (rule.as_str(), object.as_str())).collect();
     assert_eq!(
         views,
-        ["hidden.inner_view", "public.stored", "public.with_off"]
+        ["hidden.inner_view", "hidden.stored", "public.stored", "public.with_off"]
             .map(|view| ("require-security-invoker-views", view))
     );
 }
@@ -221,10 +220,10 @@ fn views_are_followed_to_what_they_read() {
 fn tables_of_other_schemas_and_of_extensions_are_named_as_not_checked() {
     let database = TestDatabase::migrated();
     let mut superuser = database.superuser();
-    superuser.batch_execute("create schema billing; create table billing.invoices (id int); create table spatial (id int); alter extension percytech add table spatial").unwrap();
+    superuser.batch_execute("create schema billing; create table billing.invoices (id int); create view billing.open_invoices as select * from billing.invoices; create table spatial (id int); alter extension percytech add table spatial").unwrap();
     let ran = run(&mut database.percytech(&["verify"])).expect(0);
     assert!(
-        ran.stdout.contains("not checked: schema billing (1 table), schema percytech_migrations (1 table), 1 table of extensions"),
+        ran.stdout.contains("not checked: schema billing (1 table, 1 view), schema percytech_migrations (1 table), of extensions (1 table)"),
         "{}",
         ran.stdout
     );
@@ -301,6 +300,49 @@ fn an_empty_database_is_not_passed_in_silence() {
     run(&mut database.percytech(&["verify"]))
         .expect(2)
         .says(&["there is no table in schema public", database.name()]);
+}
+
+#[test]
+fn a_schema_that_does_not_exist_is_not_passed_in_silence() {
+    let database = TestDatabase::migrated();
+    with_config(&database, "schemas = [\"public\", \"pubic\"]", &["verify"])
+        .expect(2)
+        .says(&["there is no schema pubic"]);
+}
+
+#[test]
+fn a_foreign_table_is_found() {
+    let database = TestDatabase::migrated();
+    database
+        .superuser()
+        .batch_execute(
+            "create foreign data wrapper nowhere; create server elsewhere foreign data wrapper nowhere;
+             create foreign table remote (id uuid, brand_id brand_id not null) server elsewhere",
+        )
+        .unwrap();
+    assert!(has(&findings(&database), "require-row-security", "public.remote"));
+}
+
+#[test]
+fn a_floor_may_be_of_several_policies() {
+    let database = TestDatabase::migrated();
+    let mut superuser = database.superuser();
+    let condition = "(brand_id = (select percytech.current_brand()::brand_id))";
+    superuser
+        .batch_execute(&format!(
+            "drop policy brand_floor on customers;
+             create policy reads on customers as restrictive for select using {condition};
+             create policy inserts on customers as restrictive for insert with check {condition};
+             create policy updates on customers as restrictive for update using {condition}"
+        ))
+        .unwrap();
+    assert!(has(&findings(&database), "require-restrictive-floor", "public.customers"));
+    superuser
+        .batch_execute(&format!(
+            "create policy deletes on customers as restrictive for delete using {condition}"
+        ))
+        .unwrap();
+    assert_eq!(findings(&database), []);
 }
 
 #[test]

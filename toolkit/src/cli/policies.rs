@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use owo_colors::OwoColorize;
 
-use super::{Common, Failure, Format, LockWait, Outcome, POLICIES, connect, counted, print_json};
+use super::{Common, Failure, Format, LockWait, Outcome, POLICIES, connect, print_json};
 use crate::config::Config;
+use crate::output::{self, counted};
 use crate::policies::{self, Declaration, Plan};
-use crate::{output, say};
+use crate::say;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

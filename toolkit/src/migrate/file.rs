@@ -58,6 +58,28 @@ pub enum Error {
         /// The other.
         second: PathBuf,
     },
+    /// A line is almost one that says how to run the migration.
+    #[error("{}:{line}: {found:?} is almost {meant:?}", file.display())]
+    #[diagnostic(help(
+        "write it to the letter, or say something else: taken for a comment, it would have what follows run"
+    ))]
+    Marker {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What it says.
+        found: String,
+        /// What it should say.
+        meant: &'static str,
+    },
+    /// There is no migration at all.
+    #[error("there is no migration in {}", directory.display())]
+    #[diagnostic(help("name the directory with --dir; a migration is called YYYY-MM-DD-description.sql"))]
+    Nothing {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// There is nothing to apply.
     #[error("{} has no statement before its rollback part", file.display())]
     #[diagnostic(help("write the change above the line -- rollback, or remove the file"))]
@@ -150,8 +172,10 @@ impl MigrationFile {
         let (version, description) = parse_name(path)?;
         // A checkout that turns LF into CRLF has not edited the migration.
         let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+        refuse_near_markers(path, &text)?;
         let (up, rollback) = split_rollback(&text);
-        let run_as = if has_marker(&up, "-- as-invoker:") { RunAs::Invoker } else { RunAs::Owner };
+        let is_invokers = up.lines().any(|line| line.starts_with(AS_INVOKER));
+        let run_as = if is_invokers { RunAs::Invoker } else { RunAs::Owner };
         Ok(Self { path: path.to_path_buf(), version, description, run_as, up, rollback })
     }
 }
@@ -163,12 +187,16 @@ pub fn read_all(directory: &Path) -> Result<Vec<MigrationFile>, Error> {
     for entry in std::fs::read_dir(directory).map_err(in_directory)? {
         let path = entry.map_err(in_directory)?.path();
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if hidden || !path.is_file() || path.extension().is_none_or(|ending| ending != "sql") {
+        let ends_in_sql = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("sql"));
+        if hidden || path.is_dir() || !ends_in_sql {
             continue;
         }
         let text = std::fs::read_to_string(&path)
             .map_err(|source| Error::Unreadable { file: path.clone(), source })?;
         files.push(MigrationFile::parse(&path, &text)?);
+    }
+    if files.is_empty() {
+        return Err(Error::Nothing { directory: directory.to_path_buf() });
     }
     files.sort_by(|left, right| (left.version, &left.path).cmp(&(right.version, &right.path)));
     match files.windows(2).find(|pair| pair[0].version == pair[1].version) {
@@ -179,6 +207,9 @@ pub fn read_all(directory: &Path) -> Result<Vec<MigrationFile>, Error> {
 
 fn parse_name(path: &Path) -> Result<(Version, String), Error> {
     let misnamed = |why| Error::Name { file: path.to_path_buf(), why };
+    if path.extension().is_none_or(|ending| ending != "sql") {
+        return Err(misnamed("it does not end in .sql, in lower case"));
+    }
     let stem =
         path.file_stem().and_then(|stem| stem.to_str()).ok_or_else(|| misnamed("the name is not UTF-8"))?;
     let (Some(date), Some(rest)) = (stem.get(..10), stem.get(10..)) else {
@@ -207,10 +238,13 @@ fn parse_name(path: &Path) -> Result<(Version, String), Error> {
     Ok((version, description.to_owned()))
 }
 
+const ROLLBACK: &str = "-- rollback";
+const AS_INVOKER: &str = "-- as-invoker: ";
+
 fn split_rollback(text: &str) -> (String, Option<String>) {
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
-        if line.trim_end() == "-- rollback" {
+        if line.trim_end() == ROLLBACK {
             return (text[..offset].to_owned(), Some(text[offset + line.len()..].to_owned()));
         }
         offset += line.len();
@@ -218,8 +252,26 @@ fn split_rollback(text: &str) -> (String, Option<String>) {
     (text.to_owned(), None)
 }
 
-fn has_marker(text: &str, marker: &str) -> bool {
-    text.lines().any(|line| line.strip_prefix(marker).is_some_and(|reason| !reason.trim().is_empty()))
+/// Refuses a comment that means a marker and is none: after `-- Rollback`, the way back would be part of the way there.
+fn refuse_near_markers(path: &Path, text: &str) -> Result<(), Error> {
+    for (index, line) in text.lines().enumerate() {
+        let Some(comment) = line.trim().strip_prefix("--") else { continue };
+        let (head, reason) = comment.split_once(':').unwrap_or((comment, ""));
+        let meant = match head.trim().to_ascii_lowercase().as_str() {
+            "rollback" if line.trim_end() != ROLLBACK => ROLLBACK,
+            "as-invoker" if !line.starts_with(AS_INVOKER) || reason.trim().is_empty() => {
+                "-- as-invoker: reason"
+            }
+            _ => continue,
+        };
+        return Err(Error::Marker {
+            file: path.to_path_buf(),
+            line: index + 1,
+            found: line.to_owned(),
+            meant,
+        });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -242,6 +294,7 @@ mod tests {
     fn a_name_that_does_not_fit_is_refused() {
         for name in [
             "roles.sql",
+            "2026-11-22-roles.SQL",
             "V1__roles.sql",
             "2026-11-22.sql",
             "2026-11-22-.sql",
@@ -291,10 +344,40 @@ mod tests {
     }
 
     #[test]
-    fn a_marker_needs_its_reason() {
+    fn a_comment_that_is_almost_a_marker_is_refused() {
+        let refused = |text: &str| {
+            let parsed = MigrationFile::parse(Path::new("2026-11-22-x.sql"), text);
+            matches!(parsed, Err(Error::Marker { line: 2, .. }))
+        };
+        for line in [
+            "-- Rollback",
+            "--rollback",
+            " -- rollback",
+            "-- rollback:",
+            "-- ROLLBACK ",
+            "--  rollback",
+            "-- as-invoker:",
+            "-- As-Invoker: x",
+            "--as-invoker: x",
+            "-- as-invoker",
+        ] {
+            assert!(refused(&format!("select 1;\n{line}\nselect 2;\n")), "{line}");
+        }
+        for line in [
+            "-- rollback",
+            "-- rollback  ",
+            "-- as-invoker: creates roles",
+            "-- a rollback is below",
+            "-- rollback is easy",
+        ] {
+            assert!(!refused(&format!("select 1;\n{line}\nselect 2;\n")), "{line}");
+        }
+    }
+
+    #[test]
+    fn who_runs_it_is_said_in_a_line_of_its_own() {
         let run_as = |text: &str| MigrationFile::parse(Path::new("2026-11-22-x.sql"), text).unwrap().run_as;
         assert_eq!(run_as("-- as-invoker: creates roles\nselect 1;"), RunAs::Invoker);
-        assert_eq!(run_as("-- as-invoker:\nselect 1;"), RunAs::Owner);
         assert_eq!(run_as("select '-- as-invoker: x';"), RunAs::Owner);
     }
 }

@@ -83,13 +83,19 @@ fn checked_script(file: &MigrationFile) -> Result<Script, Error> {
     if script.statements().is_empty() {
         return Err(file::Error::Empty { file: file.path.clone() }.into());
     }
-    match script.statements().iter().find(|statement| matches!(statement.node, NodeEnum::TransactionStmt(_))) {
-        None => Ok(script),
-        Some(statement) => Err(Error::TransactionControl(script.error_at(
-            statement,
-            "a migration may not begin or end a transaction".to_owned(),
-            "take the statement out: each migration runs in one transaction with its history row, and takes effect \
-             whole or not at all",
-        ))),
+    for statement in script.statements() {
+        let (what, mend) = match &statement.node {
+            Some(NodeEnum::TransactionStmt(_)) => (
+                "a migration may not begin or end a transaction",
+                "take the statement out: each migration runs in one transaction with its history row, and takes \
+                 effect whole or not at all",
+            ),
+            Some(NodeEnum::CopyStmt(copy)) if copy.is_from && copy.filename.is_empty() => {
+                ("a migration has no standard input to copy from", "write the rows as INSERT … VALUES")
+            }
+            _ => continue,
+        };
+        return Err(script.error_at(statement, what, mend).into());
     }
+    Ok(script)
 }

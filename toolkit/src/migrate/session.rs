@@ -12,6 +12,7 @@ use super::file::{MigrationFile, RunAs};
 use super::{Error, HISTORY_SCHEMA, HISTORY_TABLE};
 use crate::config::Config;
 use crate::database;
+use crate::owner::{become_owner, pin_search_path};
 use crate::script::Script;
 
 /// A connection that holds the lock, and the migration that is to run next.
@@ -85,9 +86,8 @@ impl<'a> Session<'a> {
         pin_search_path(&mut transaction, self.config).map_err(database::Error::from)?;
         let owner = self.config.owner.as_deref();
         keep_history(&mut transaction, owner).map_err(database::Error::from)?;
-        match (file.run_as, owner) {
-            (RunAs::Owner, Some(owner)) => become_owner(&mut transaction, file, owner)?,
-            (RunAs::Owner, None) | (RunAs::Invoker, _) => {}
+        if file.run_as == RunAs::Owner {
+            become_owner(&mut transaction, self.config, &format!("running {}", file.path.display()))?;
         }
         script.run(&mut transaction)?;
         if file.run_as == RunAs::Invoker {
@@ -96,6 +96,8 @@ impl<'a> Session<'a> {
         }
         transaction.batch_execute(record).map_err(database::Error::from)?;
         transaction.commit().map_err(database::Error::from)?;
+        // What it has set for the session, a context say, is not to reach the next one. Locks are kept.
+        self.client.batch_execute("reset all").map_err(database::Error::from)?;
         Ok(())
     }
 
@@ -146,28 +148,6 @@ impl Migrate for Session<'_> {
     fn assert_migrations_table(&mut self, _: &str) -> Result<usize, refinery_core::Error> {
         Ok(0)
     }
-}
-
-/// Pins the search path of the transaction, so that a migration means the same whoever runs it.
-pub fn pin_search_path(transaction: &mut Transaction<'_>, config: &Config) -> Result<(), postgres::Error> {
-    let path = config
-        .schemas
-        .iter()
-        .map(String::as_str)
-        .chain(["extensions"])
-        .map(postgres_protocol::escape::escape_identifier)
-        .collect::<Vec<_>>()
-        .join(", ");
-    transaction.batch_execute(&format!("set local search_path = {path}"))
-}
-
-fn become_owner(transaction: &mut Transaction<'_>, file: &MigrationFile, owner: &str) -> Result<(), Error> {
-    let quoted = postgres_protocol::escape::escape_identifier(owner);
-    transaction.batch_execute(&format!("set local role {quoted}")).map_err(|error| Error::Owner {
-        file: file.path.display().to_string(),
-        owner: owner.to_owned(),
-        reason: database::SqlError::from(error).message,
-    })
 }
 
 /// Makes the history table where there is none, and gives it to the owner once that can be done.

@@ -73,10 +73,7 @@ impl Protection {
 
     fn compare_grants(&self, actual: &Protection, difference: &mut Difference) {
         let table = &actual.table;
-        for Grant { grantee, privilege, grantable } in self.grants.difference(&actual.grants) {
-            let option = if *grantable { " with grant option" } else { "" };
-            difference.missing.push(format!("grant {privilege} on {table} to {grantee}{option}"));
-        }
+        // First what goes: with a privilege on the table, those on its columns go too.
         for grant in actual.grants.difference(&self.grants) {
             let Grant { grantee, privilege, .. } = grant;
             let without_option = Grant { grantable: false, ..grant.clone() };
@@ -89,6 +86,10 @@ impl Protection {
             let is_exact = NEVER_UNDECLARED.contains(&grantee.as_str())
                 || self.grants.iter().any(|declared| declared.grantee == *grantee);
             if is_exact { difference.missing.push(sql) } else { difference.surplus.push(sql) }
+        }
+        for Grant { grantee, privilege, grantable } in self.grants.difference(&actual.grants) {
+            let option = if *grantable { " with grant option" } else { "" };
+            difference.missing.push(format!("grant {privilege} on {table} to {grantee}{option}"));
         }
     }
 }

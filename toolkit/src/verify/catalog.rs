@@ -21,10 +21,8 @@ pub struct Catalog<'t, 'c> {
     pub tables: Vec<Table>,
     /// How many views there are in the same schemas.
     pub views: usize,
-    /// Schemas that hold tables and are not looked at, with the number of these.
-    pub other_schemas: Vec<(String, i64)>,
-    /// How many tables of the schemas belong to extensions, and are not looked at.
-    pub extension_tables: i64,
+    /// What is not looked at: other schemas, and what extensions brought along.
+    pub not_checked: Vec<String>,
 }
 
 /// A table that must keep brands apart.
@@ -115,19 +113,16 @@ impl Policy {
                 Command::Update => self.using_scoped && self.check_scoped,
             }
     }
-
-    /// Whether it is a floor: it binds every role, and no other policy can open what it closes.
-    pub fn is_floor(&self) -> bool {
-        self.kind == Kind::Restrictive
-            && self.for_everybody
-            && Command::ALL.iter().all(|&command| self.confines(command))
-    }
 }
 
 impl Table {
-    /// Whether a floor is under it.
+    /// Whether a floor is under it: policies that bind every role, and that no other policy can open, confine every
+    /// command.
     pub fn has_floor(&self) -> bool {
-        self.policies.iter().any(Policy::is_floor)
+        let is_floor = |policy: &&Policy| policy.kind == Kind::Restrictive && policy.for_everybody;
+        Command::ALL
+            .iter()
+            .all(|&command| self.policies.iter().filter(is_floor).any(|policy| policy.confines(command)))
     }
 }
 
@@ -150,19 +145,18 @@ impl<'t, 'c> Catalog<'t, 'c> {
         let context_function = transaction
             .query_opt(include_str!("context_function.sql"), &[&config.brand.functions])?
             .map(|row| row.get(0));
-        let overview = transaction.query_one(include_str!("overview.sql"), &[&config.schemas])?;
-        let other_schemas = transaction
-            .query(include_str!("other_schemas.sql"), &[&config.schemas])?
+        let views: i64 = transaction.query_one(include_str!("view_count.sql"), &[&config.schemas])?.get(0);
+        let not_checked = transaction
+            .query(include_str!("not_checked.sql"), &[&config.schemas])?
             .iter()
-            .map(|row| (row.get(0), row.get(1)))
+            .map(|row| row.get(0))
             .collect();
         Ok(Self {
             config,
             context_function,
             tables,
-            views: usize::try_from(overview.get::<_, i64>("views")).unwrap_or_default(),
-            other_schemas,
-            extension_tables: overview.get("extension_tables"),
+            views: usize::try_from(views).unwrap_or_default(),
+            not_checked,
             transaction,
         })
     }
@@ -183,6 +177,15 @@ impl<'t, 'c> Catalog<'t, 'c> {
         let plain =
             column.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         if plain { column.clone() } else { escape_identifier(column) }
+    }
+
+    /// The floor that a table lacks.
+    pub fn floor(&self, table: &str) -> String {
+        let condition = format!("{} = {}", self.column(), self.context_expression());
+        format!(
+            "create policy brand_floor on {table} as restrictive for all to public\n  \
+             using ({condition})\n  with check ({condition});"
+        )
     }
 
     /// An expression that a policy may compare the brand column with.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::catalog::Catalog;
 use super::rule::{Finding, Severity};
 use crate::config::{Config, Exception};
+use crate::output::counted;
 
 /// The findings, and what they do not cover.
 #[derive(Debug, Clone, Serialize)]
@@ -70,7 +71,7 @@ impl Report {
             findings,
             excepted,
             unused_exceptions,
-            not_checked: not_checked(catalog),
+            not_checked: catalog.not_checked.clone(),
         }
     }
 
@@ -91,20 +92,6 @@ impl Report {
             self.schemas.join(", ")
         )
     }
-}
-
-fn not_checked(catalog: &Catalog<'_, '_>) -> Vec<String> {
-    let schemas = catalog.other_schemas.iter().map(|(schema, tables)| {
-        format!("schema {schema} ({})", counted(usize::try_from(*tables).unwrap_or_default(), "table"))
-    });
-    let of_extensions = (catalog.extension_tables > 0).then(|| {
-        counted(usize::try_from(catalog.extension_tables).unwrap_or_default(), "table") + " of extensions"
-    });
-    schemas.chain(of_extensions).collect()
-}
-
-fn counted(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 impl fmt::Display for Report {

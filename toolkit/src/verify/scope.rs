@@ -51,6 +51,13 @@ impl<'a> Scope<'a> {
                     _ => false,
                 }
             }
+            Some(NodeEnum::SubLink(link)) if link.sub_link_type() == SubLinkType::AnySublink => {
+                // IN: without an operator, or with the one that = ANY names.
+                let is_equality = link.oper_name.iter().filter_map(string).all(|name| name == "=");
+                is_equality
+                    && link.testexpr.as_deref().is_some_and(|column| self.is_column(column))
+                    && self.is_context_select(link.subselect.as_deref())
+            }
             _ => false,
         }
     }
@@ -77,12 +84,7 @@ impl<'a> Scope<'a> {
         match &node.node {
             Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(|inner| self.is_context(inner)),
             Some(NodeEnum::SubLink(link)) if link.sub_link_type() == SubLinkType::ExprSublink => {
-                match link.subselect.as_deref().and_then(|select| select.node.as_ref()) {
-                    Some(NodeEnum::SelectStmt(select)) => {
-                        single_value(select).is_some_and(|value| self.is_context(value))
-                    }
-                    _ => false,
-                }
+                self.is_context_select(link.subselect.as_deref())
             }
             Some(NodeEnum::AExpr(expression)) if is_operator(expression, AExprKind::AexprNullif, "=") => {
                 expression.lexpr.as_deref().is_some_and(|inner| self.is_context(inner))
@@ -92,11 +94,21 @@ impl<'a> Scope<'a> {
         }
     }
 
+    fn is_context_select(&self, select: Option<&Node>) -> bool {
+        match select.and_then(|select| select.node.as_ref()) {
+            Some(NodeEnum::SelectStmt(select)) => {
+                single_value(select).is_some_and(|value| self.is_context(value))
+            }
+            _ => false,
+        }
+    }
+
     fn is_context_call(&self, call: &FuncCall) -> bool {
         let names: Vec<_> = call.funcname.iter().filter_map(string).collect();
         match (&names[..], &call.args[..]) {
             ([.., "current_setting"], [setting, ..]) => {
-                matches!(names[..], [_] | ["pg_catalog", _]) && constant(setting) == Some(&self.brand.setting)
+                matches!(names[..], [_] | ["pg_catalog", _])
+                    && constant(setting).is_some_and(|name| name.eq_ignore_ascii_case(&self.brand.setting))
             }
             (_, []) => self.brand.functions.iter().any(|function| *function == names.join(".")),
             _ => false,
@@ -164,6 +176,9 @@ mod tests {
             "(brand_id)::text = current_setting('app.current_brand'::text, true)",
             "is_active and brand_id = percytech.current_brand()::brand_id",
             "(brand_id = percytech.current_brand()::brand_id and a) or (brand_id = percytech.current_brand()::brand_id and b)",
+            "brand_id in (select percytech.current_brand()::brand_id)",
+            "brand_id = any (select percytech.current_brand()::brand_id)",
+            "brand_id = current_setting('APP.Current_Brand', true)::brand_id",
             "brand_id operator(pg_catalog.=) percytech.current_brand()::brand_id",
         ] {
             assert!(is_confined(expression), "{expression}");
@@ -190,6 +205,9 @@ mod tests {
             "brand_id = evil.current_setting('app.current_brand')::brand_id",
             "brand_id operator(evil.=) percytech.current_brand()::brand_id",
             "(brand_id)::char(1) = current_setting('app.current_brand')",
+            "brand_id <> any (select percytech.current_brand()::brand_id)",
+            "brand_id not in (select percytech.current_brand()::brand_id)",
+            "brand_id in (select percytech.current_brand()::brand_id union select 'gnymble')",
             "brand_id = (select percytech.current_brand()::brand_id from brands)",
             "brand_id = (select percytech.current_brand()::brand_id where false)",
             "conversation_id in (select id from conversations where brand_id = percytech.current_brand()::brand_id)",

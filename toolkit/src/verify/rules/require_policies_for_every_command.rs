@@ -21,7 +21,6 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(rule: &'static Rule, catalog: &Catalog<'_, '_>) -> Vec<Finding> {
-    let (column, context) = (catalog.column(), catalog.context_expression());
     let mut findings = Vec::new();
     for table in &catalog.tables {
         let is_confined = |command| table.policies.iter().any(|policy: &Policy| policy.confines(command));
@@ -34,10 +33,7 @@ fn check(rule: &'static Rule, catalog: &Catalog<'_, '_>) -> Vec<Finding> {
         findings.push(rule.finding(
             name,
             format!("no policy confines {} to the brand in context", open.join(", ")),
-            format!(
-                "create policy brand_floor on {name} as restrictive for all to public\n  \
-                 using ({column} = {context})\n  with check ({column} = {context});"
-            ),
+            catalog.floor(name),
         ));
     }
     findings

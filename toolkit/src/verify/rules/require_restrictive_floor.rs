@@ -21,7 +21,6 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(rule: &'static Rule, catalog: &Catalog<'_, '_>) -> Vec<Finding> {
-    let (column, context) = (catalog.column(), catalog.context_expression());
     let without_floor = catalog.tables.iter().filter(|table| !table.has_floor());
     without_floor
         .map(|table| {
@@ -29,10 +28,7 @@ fn check(rule: &'static Rule, catalog: &Catalog<'_, '_>) -> Vec<Finding> {
             rule.finding(
                 name,
                 "has no floor: one PERMISSIVE policy is enough to open every brand",
-                format!(
-                    "create policy brand_floor on {name} as restrictive for all to public\n  \
-                     using ({column} = {context})\n  with check ({column} = {context});"
-                ),
+                catalog.floor(name),
             )
         })
         .collect()

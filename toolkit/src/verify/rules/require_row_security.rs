@@ -18,17 +18,26 @@ pub static RULE: Rule = Rule {
 const QUERY: &str = "
     select
       quote_ident(nspname) || '.' || quote_ident(relname),
+      relkind = 'f',
       exists (select from pg_policy where polrelid = pg_class.oid)
     from pg_class
     join pg_namespace on pg_namespace.oid = relnamespace
-    where pg_class.oid = any ($1) and not relrowsecurity
+    where (pg_class.oid = any ($1) or (relkind = 'f' and nspname = any ($2)))
+      and not relrowsecurity
     order by 1
 ";
 
 fn check(rule: &'static Rule, catalog: &mut Catalog<'_, '_>) -> Result<Vec<Finding>, Error> {
     let tables = catalog.table_oids();
     let finding = |row: &postgres::Row| {
-        let (table, has_policies): (String, bool) = (row.get(0), row.get(1));
+        let (table, is_foreign, has_policies): (String, bool, bool) = (row.get(0), row.get(1), row.get(2));
+        if is_foreign {
+            return rule.finding(
+                &table,
+                "is a foreign table: row level security cannot bind it",
+                format!("-- nobody who is bound to a brand may read it:\nrevoke all on {table} from public;"),
+            );
+        }
         let message = if has_policies {
             "has policies, but row level security is off, so they mean nothing"
         } else {
@@ -36,5 +45,5 @@ fn check(rule: &'static Rule, catalog: &mut Catalog<'_, '_>) -> Result<Vec<Findi
         };
         rule.finding(&table, message, format!("alter table {table} enable row level security;"))
     };
-    Ok(catalog.query(QUERY, &[&tables])?.iter().map(finding).collect())
+    Ok(catalog.query(QUERY, &[&tables, &catalog.config.schemas])?.iter().map(finding).collect())
 }

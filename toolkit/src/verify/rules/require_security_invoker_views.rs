@@ -17,10 +17,11 @@ pub static RULE: Rule = Rule {
     check: Check::Query(check),
 };
 
-/// Views of the schemas, and views in other schemas that these read, as far as they read a table.
+/// Views of the schemas that read a table, and views of any schema that read a table which must keep brands apart; each
+/// directly, or through other views.
 const QUERY: &str = "
     with recursive reads as (
-      select distinct ev_class as reader, refobjid as read
+      select distinct ev_class as reader, refobjid as source
       from pg_rewrite
       join pg_depend
         on classid = 'pg_rewrite'::regclass
@@ -28,45 +29,39 @@ const QUERY: &str = "
         and refclassid = 'pg_class'::regclass
         and refobjid <> ev_class
     ),
-    reached as (
-      select pg_class.oid as view
-      from pg_class
-      join pg_namespace on pg_namespace.oid = relnamespace
-      where relkind in ('v', 'm')
-        and nspname = any ($1)
-        and not exists (
-          select
-          from pg_depend
-          where classid = 'pg_class'::regclass and objid = pg_class.oid and deptype = 'e'
-        )
+    reaches as (
+      select reader as view, source from reads
       union
-      select pg_class.oid
-      from reached
-      join reads on reads.reader = reached.view
-      join pg_class on pg_class.oid = reads.read and relkind in ('v', 'm')
-    ),
-    sources as (
-      select view as view, view as source from reached
-      union
-      select sources.view, reads.read
-      from sources
-      join reads on reads.reader = sources.source
+      select reaches.view, reads.source
+      from reaches
+      join reads on reads.reader = reaches.source
     )
     select
       quote_ident(nspname) || '.' || quote_ident(relname),
       relkind = 'm',
       quote_ident(pg_get_userbyid(relowner))
-    from reached
-    join pg_class on pg_class.oid = reached.view
+    from pg_class
     join pg_namespace on pg_namespace.oid = relnamespace
-    where exists (
+    where relkind in ('v', 'm')
+      and not exists (
         select
-        from sources
-        join pg_class as source on source.oid = sources.source
+        from pg_depend
+        where classid = 'pg_class'::regclass and objid = pg_class.oid and deptype = 'e'
+      )
+      and exists (
+        select
+        from reaches
+        join pg_class as source on source.oid = reaches.source
         join pg_namespace as source_schema on source_schema.oid = source.relnamespace
-        where sources.view = reached.view
-          and source.relkind in ('r', 'p', 'f')
-          and source_schema.nspname not in ('pg_catalog', 'information_schema')
+        where reaches.view = pg_class.oid
+          and (
+            source.oid = any ($2)
+            or (
+              pg_namespace.nspname = any ($1)
+              and source.relkind in ('r', 'p', 'f')
+              and source_schema.nspname not in ('pg_catalog', 'information_schema')
+            )
+          )
       )
       and not exists (
         select
@@ -77,6 +72,7 @@ const QUERY: &str = "
 ";
 
 fn check(rule: &'static Rule, catalog: &mut Catalog<'_, '_>) -> Result<Vec<Finding>, Error> {
+    let tables = catalog.table_oids();
     let finding = |row: &postgres::Row| {
         let (view, materialized, owner): (String, bool, String) = (row.get(0), row.get(1), row.get(2));
         if materialized {
@@ -96,5 +92,5 @@ fn check(rule: &'static Rule, catalog: &mut Catalog<'_, '_>) -> Result<Vec<Findi
             )
         }
     };
-    Ok(catalog.query(QUERY, &[&catalog.config.schemas])?.iter().map(finding).collect())
+    Ok(catalog.query(QUERY, &[&catalog.config.schemas, &tables])?.iter().map(finding).collect())
 }
