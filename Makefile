@@ -1,6 +1,6 @@
 # PG_CONFIG=/path/to/pg_config chooses the PostgreSQL; every target installs what it needs, once.
 
-.PHONY: help demo test install installcheck lint
+.PHONY: help demo test install installcheck bench lint
 .DEFAULT_GOAL := help
 
 # The PostgreSQL that the extension is installed into, for what runs next.
@@ -11,10 +11,11 @@ help:
 	@echo 'make test          run all tests, on a private server'
 	@echo 'make install       build the extension and install it into PostgreSQL'
 	@echo 'make installcheck  run the tests that need a server against the installed extension'
+	@echo 'make bench         measure what the isolation costs, as ratios'
 	@echo 'make lint          check formatting and lints'
 
 demo:
-	@$(WITH_EXTENSION) cargo run --quiet --package percytech-toolkit -- demo
+	@$(WITH_EXTENSION) cargo run --package percytech-toolkit -- demo
 
 test:
 	$(WITH_EXTENSION) cargo test
@@ -24,6 +25,9 @@ install:
 
 installcheck:
 	$(WITH_EXTENSION) cargo test --package percytech-tests
+
+bench:
+	$(WITH_EXTENSION) cargo run --package percytech-tests --bin bench
 
 lint:
 	cargo fmt --all --check
