@@ -4,34 +4,39 @@
 
 do $$
 declare
-  wanted name;
+  wanted record;
+  -- Since PostgreSQL 16, to be a member is not yet to be allowed to act as the role.
+  needed constant text := case when current_setting('server_version_num')::integer < 160000 then 'member' else 'set' end;
 begin
-  foreach wanted in array array['percytech_owner', 'percytech_app'] loop
-    if not exists (select from pg_roles where rolname = wanted) then
+  for wanted in
+    select *
+    from (
+      values
+        ('percytech_owner', 'Owns what PercyTech has in its databases; no login, and bound by row level security.'),
+        ('percytech_app', 'What an application may do; no login: grant it to the application''s own role.')
+    ) as roles (name, purpose)
+  loop
+    if not exists (select from pg_roles where rolname = wanted.name) then
       begin
-        execute format('create role %I nologin', wanted);
+        execute format('create role %I nologin', wanted.name);
+        execute format('comment on role %I is %L', wanted.name, wanted.purpose);
       exception when duplicate_object or unique_violation then
         null;
       end;
     end if;
-    if exists (select from pg_roles where rolname = wanted and (rolsuper or rolbypassrls)) then
-      raise exception 'role % would see every brand', wanted
+    if exists (select from pg_roles where rolname = wanted.name and (rolsuper or rolbypassrls)) then
+      raise exception 'role % would see every brand', wanted.name
         using errcode = '42501',
               detail = 'It is a superuser, or has BYPASSRLS, so that row level security does not bind it.',
-              hint = format('Run as a superuser: alter role %I nosuperuser nobypassrls;', wanted);
+              hint = format('Run as a superuser: alter role %I nosuperuser nobypassrls;', wanted.name);
     end if;
   end loop;
 
-  if not (select rolsuper from pg_roles where rolname = current_user) then
+  if not pg_has_role(current_user, 'percytech_owner', needed) then
     execute format('grant percytech_owner to %I', current_user);
   end if;
 end
 $$;
-
-comment on role percytech_owner is
-  'Owns the tables, types, views and functions of PercyTech; no login, and bound by row level security.';
-comment on role percytech_app is
-  'What an application may do; no login: grant it to the application''s own role.';
 
 grant usage, create on schema public to percytech_owner;
 grant usage on schema public to percytech_app;

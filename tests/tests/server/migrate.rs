@@ -406,7 +406,7 @@ fn a_role_that_is_no_superuser_migrates_where_the_extensions_exist() {
         .batch_execute(&format!(
             "create extension percytech; create schema extensions; grant usage on schema extensions to public;
              create extension btree_gin with schema extensions; create extension moddatetime with schema extensions;
-             alter database {} owner to {ADMIN}",
+             alter database {} owner to {ADMIN}; grant percytech_owner to {ADMIN}",
             database.name()
         ))
         .unwrap();
