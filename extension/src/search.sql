@@ -31,3 +31,16 @@ create operator class tsvector_leakproof_ops
   function 5 gin_cmp_prefix(text, text, smallint, internal),
   function 6 gin_tsquery_triconsistent(internal, smallint, tsvector, integer, internal, internal, internal),
   storage text;
+
+create function prefix_query(query text)
+  returns tsquery
+  language sql
+  immutable strict parallel safe
+  -- Nobody types more than 200 characters; a tsquery of very many words exceeds the stack.
+  return case
+    when numnode(plainto_tsquery('simple', translate(left(query, 200), '@.+_-/', '      '))) > 0
+    then (plainto_tsquery('simple', translate(left(query, 200), '@.+_-/', '      '))::text || ':*')::tsquery
+  end;
+
+comment on function prefix_query(text) is
+  'Documents with all the words of query, of which the last may be unfinished; what joins words in an e-mail address separates them. NULL without a word.';

@@ -1,6 +1,6 @@
 -- Search by name and e-mail address, as one types. The configuration is 'simple': 'english' drops stop words, and
 -- Will, May and An are names. What joins words in an address or a name is taken for a space, in the document and in
--- the query alike, so that any part of an address finds it.
+-- percytech.prefix_query alike, so that any part of an address finds it.
 
 alter table customers add column search_document tsvector not null generated always as (
   to_tsvector(
@@ -16,8 +16,8 @@ create index customers_brand_id_search_document_idx
   on customers using gin (brand_id, search_document percytech.tsvector_leakproof_ops)
   with (fastupdate = off);
 
--- Its body is text, so that it follows a change of the table; every name in it has its schema, so that it means the
--- same on every search path; and it has no SET clause, so that the planner sees into it.
+-- Its body is text, so that it follows a change of the table; every name and operator in it has its schema, so that it
+-- means the same on every search path; and it has no SET clause, so that the planner sees into it.
 create function search_customers(query text, max_rows integer default 20)
   returns setof customers
   language sql
@@ -27,10 +27,8 @@ create function search_customers(query text, max_rows integer default 20)
   as $$
     select customers.*
     from public.customers
-    where customers.brand_id = (select percytech.current_brand()::public.brand_id)
-      and customers.search_document operator(percytech.@@)
-        -- Nobody types more than 200 characters; a tsquery of very many words exceeds the stack.
-        (nullif(plainto_tsquery('pg_catalog.simple', translate(left(query, 200), '@.+_-/', '      '))::text, '') || ':*')::tsquery
+    where customers.brand_id operator(pg_catalog.=) (select percytech.current_brand()::public.brand_id)
+      and customers.search_document operator(percytech.@@) percytech.prefix_query(query)
     order by customers.created_at desc, customers.id
     limit max_rows
   $$;

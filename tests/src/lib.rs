@@ -296,18 +296,29 @@ pub fn directory_of(files: &[(&str, &str)]) -> TempDir {
     directory
 }
 
+/// A copy of a directory of the project's SQL, with these files besides.
+#[must_use]
+pub fn sql_and(directory: &str, files: &[(&str, &str)]) -> TempDir {
+    let copy = directory_of(files);
+    for entry in fs::read_dir(sql(directory)).unwrap() {
+        let file = entry.unwrap();
+        fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    copy
+}
+
 /// A copy of a directory of the project's SQL in which `from` is written as `to`, wherever it is; it must be somewhere.
 #[must_use]
 pub fn edited_sql(directory: &str, from: &str, to: &str) -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
+    let copy = sql_and(directory, &[]);
     let mut found = false;
-    for entry in fs::read_dir(sql(directory)).unwrap() {
-        let file = entry.unwrap();
-        let text = fs::read_to_string(file.path()).unwrap();
+    for entry in fs::read_dir(copy.path()).unwrap() {
+        let file = entry.unwrap().path();
+        let text = fs::read_to_string(&file).unwrap();
         found |= text.contains(from);
-        fs::write(copy.path().join(file.file_name()), text.replace(from, to)).unwrap();
+        fs::write(&file, text.replace(from, to)).unwrap();
     }
-    assert!(found, "nothing in sql/{directory} says {from:?}");
+    assert!(found && from != to, "nothing in sql/{directory} says {from:?}");
     copy
 }
 

@@ -42,7 +42,7 @@ pub struct Brand {
 pub struct Exception {
     /// The rule's name.
     pub rule: String,
-    /// The table or view, with its schema.
+    /// The table or view, with its schema, or the policy with its table, as `verify` names it.
     pub object: String,
     /// Why it is no fault, for whoever reads this next.
     pub reason: String,

@@ -123,14 +123,23 @@ fn chain(error: &postgres::Error) -> String {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects to `url`, encrypted as its `sslmode` says; `purpose` shows in `pg_stat_activity`. A password that the URL lacks is taken from PGPASSWORD.
+/// Connects to `url`, encrypted as its `sslmode` says; `purpose` shows in `pg_stat_activity`. A password that the URL
+/// lacks is taken from PGPASSWORD.
 pub fn connect(url: Option<&str>, purpose: &str) -> Result<Client, Error> {
     let mut url = url.ok_or(Error::NoUrl)?.to_owned();
     let encryption = Encryption::take_from(&mut url)?;
     let mut config: Config = url.parse().map_err(|error: postgres::Error| Error::BadUrl(chain(&error)))?;
-    let is_local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
-    // Nothing listens in on a Unix socket, and no server encrypts it.
-    config.ssl_mode(if is_local { SslMode::Disable } else { encryption.mode });
+    let hosts = config.get_hosts();
+    let is_local = !hosts.is_empty()
+        && hosts.iter().all(|host| matches!(host, Host::Unix(_)))
+        && config.get_hostaddrs().is_empty();
+    // Nothing listens in on a Unix socket, and no server encrypts it. Elsewhere nothing is made weaker than it was.
+    let mode = match (is_local, config.get_ssl_mode()) {
+        (true, _) => SslMode::Disable,
+        (false, SslMode::Require) => SslMode::Require,
+        (false, _) => encryption.mode,
+    };
+    config.ssl_mode(mode);
     config.application_name(purpose);
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);

@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::database::{self, SqlError};
 use crate::migrate::lock;
-use crate::owner::{self, become_owner, pin_search_path};
+use crate::owner::{self, TemporaryTables, become_owner, pin_search_path};
 use crate::script::Script;
 use protection::Protection;
 
@@ -85,6 +85,15 @@ pub enum Error {
         "grant it to the owner of the tables: grant temporary on database <database> to <owner>"
     ))]
     NoStandIn(SqlError),
+    /// A statement succeeded, and changed nothing.
+    #[error("{table} is not as declared, although this was done: {sql}")]
+    #[diagnostic(help("nothing was changed. Look at the table with \\dp in psql, and report what it shows"))]
+    Unsettled {
+        /// The table.
+        table: String,
+        /// The statement.
+        sql: String,
+    },
     /// Somebody else is migrating.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -227,16 +236,22 @@ fn apply_under_lock(
     prune: bool,
 ) -> Result<Plan, Error> {
     let mut transaction = client.transaction()?;
-    let plan = plan(&mut transaction, config, declared, prune)?;
-    for change in &plan.changes {
+    let done = plan(&mut transaction, config, declared, prune)?;
+    for change in &done.changes {
         transaction.batch_execute(&change.sql).map_err(|error| Error::Refused {
             table: change.table.clone(),
             sql: change.sql.clone(),
             source: error.into(),
         })?;
     }
+    // What is said to be done is done: a statement that succeeds and changes nothing would go unnoticed.
+    if let Some(Change { table, sql }) =
+        plan(&mut transaction, config, declared, prune)?.changes.into_iter().next()
+    {
+        return Err(Error::Unsettled { table, sql });
+    }
     transaction.commit()?;
-    Ok(plan)
+    Ok(done)
 }
 
 fn plan(
@@ -245,7 +260,7 @@ fn plan(
     declared: &Declaration,
     prune: bool,
 ) -> Result<Plan, Error> {
-    pin_search_path(transaction, config)?;
+    pin_search_path(transaction, config, TemporaryTables::First)?;
     become_owner(transaction, config, "reading and changing policies")?;
     let wanted = wanted_protection(transaction, config, declared)?;
     let tables = transaction

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use percytech_tests::{
-    ADMIN, Ran, TestDatabase, WITH_PASSWORD, directory_of, edited_sql, percytech, refusal, run, sql, value,
+    ADMIN, Ran, TestDatabase, WITH_PASSWORD, directory_of, percytech, refusal, run, sql, sql_and, value,
     values,
 };
 use postgres::error::SqlState;
@@ -172,7 +172,7 @@ fn a_migration_may_not_end_the_transaction_it_runs_in() {
 #[test]
 fn what_a_migration_sets_for_the_session_does_not_reach_the_next() {
     let database = TestDatabase::migrated();
-    let directory = edited_sql("migrations", "-- rollback", "-- rollback");
+    let directory = sql_and("migrations", &[]);
     let file = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
     file(
         "2026-11-23-sets.sql",
@@ -188,13 +188,42 @@ fn what_a_migration_sets_for_the_session_does_not_reach_the_next() {
 }
 
 #[test]
+fn a_temporary_table_that_a_migration_leaves_behind_hides_no_table_from_the_next() {
+    let database = TestDatabase::migrated();
+    let directory = sql_and(
+        "migrations",
+        &[
+            (
+                "2026-11-23-leaves.sql",
+                "create temporary table customers (id int);\nalter table customers add column a text;\n-- rollback\n",
+            ),
+            ("2026-11-24-alters.sql", "alter table customers add column b text;\n-- rollback\n"),
+        ],
+    );
+    migrate(&database, "up", &directory).expect(0);
+    let columns: Vec<String> = values(
+        &mut database.superuser(),
+        "select attname::text from pg_attribute where attrelid = 'public.customers'::regclass and attname in ('a', 'b') order by 1",
+    );
+    assert_eq!(columns, ["a", "b"]);
+}
+
+#[test]
+fn a_marker_in_the_body_of_a_function_is_refused() {
+    let text = "create function f() returns int language sql as $$\n-- as-invoker: not a marker\nselect 1 $$;\n-- rollback\n";
+    migrate(&TestDatabase::empty(), "up", &migrations(&[("2026-01-02-f.sql", text)]))
+        .expect(2)
+        .says(&["2026-01-02-f.sql:2:", "in the comment at the top"]);
+}
+
+#[test]
 fn the_migration_of_the_readme_changes_the_rows_of_its_brand() {
     let database = TestDatabase::migrated();
     percytech_tests::fill(&mut database.superuser());
     let readme = std::fs::read_to_string(percytech_tests::root().join("README.md")).unwrap();
     let mut blocks = readme.split("```sql\n").skip(1).filter_map(|part| part.split("```").next());
     let example = blocks.find(|block| block.contains("\n-- rollback\n")).unwrap();
-    let directory = edited_sql("migrations", "-- rollback", "-- rollback");
+    let directory = sql_and("migrations", &[]);
     std::fs::write(directory.path().join("2026-11-23-segments.sql"), example).unwrap();
     migrate(&database, "up", &directory).expect(0);
     let changed: Vec<String> =
@@ -205,7 +234,12 @@ fn the_migration_of_the_readme_changes_the_rows_of_its_brand() {
 #[test]
 fn what_cannot_run_in_a_migration_is_told_with_what_to_do() {
     let cases = [
-        ("copy t from stdin", "a migration has no standard input to copy from", "INSERT"),
+        (
+            "copy t to stdout",
+            "a migration has no standard input or output to copy",
+            "take out what only shows",
+        ),
+        ("copy t from stdin", "a migration has no standard input or output to copy", "INSERT"),
         (
             "create index concurrently on t (id)",
             "cannot run inside a transaction block",
@@ -421,9 +455,34 @@ fn a_role_that_is_no_superuser_migrates_where_the_extensions_exist() {
 }
 
 #[test]
+fn a_bare_login_migrates_a_database_of_its_own_after_what_the_readme_has_a_superuser_do() {
+    let database = TestDatabase::empty();
+    let user = format!("bare_of_{}", database.name());
+    let readme = std::fs::read_to_string(percytech_tests::root().join("README.md")).unwrap();
+    let mut blocks = readme.split("```sql\n").skip(1).filter_map(|part| part.split("```").next());
+    let block = blocks.find(|block| block.contains("create extension percytech;")).unwrap();
+    let mut superuser = database.superuser();
+    superuser
+        .batch_execute(&format!(
+            "create role {user} login; alter database {} owner to {user}",
+            database.name()
+        ))
+        .unwrap();
+    for statement in block.replace("<user>", &user).split(';') {
+        // The roles are the server's, and there already.
+        if !statement.contains("create role") {
+            superuser.batch_execute(statement).unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+        }
+    }
+    run(&mut database.percytech_as(&user, &["migrate", "up"])).expect(0);
+    run(&mut database.percytech_as(&user, &["policies", "apply"])).expect(0);
+    run(&mut database.percytech_as(&user, &["verify"])).expect(0);
+}
+
+#[test]
 fn a_role_that_may_not_act_as_the_owner_is_told_so() {
     let database = TestDatabase::migrated();
-    let directory = edited_sql("migrations", "-- rollback", "-- rollback");
+    let directory = sql_and("migrations", &[]);
     std::fs::write(
         directory.path().join("2026-11-23-more.sql"),
         "create table more (id int);\n-- rollback\n",

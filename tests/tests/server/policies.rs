@@ -1,6 +1,8 @@
 //! `percytech policies`: declared once, applied to every brand table, and kept so.
 
-use percytech_tests::{APP, TABLES, TestDatabase, directory_of, edited_sql, fill, run, value, values};
+use percytech_tests::{
+    APP, TABLES, TestDatabase, directory_of, edited_sql, fill, run, sql_and, value, values,
+};
 
 #[test]
 fn apply_does_what_diff_says_and_a_second_time_nothing() {
@@ -125,7 +127,7 @@ fn a_new_brand_table_gets_the_policies_and_another_table_does_not() {
 
 #[test]
 fn a_policy_that_names_the_table_in_a_sub_select_settles_too() {
-    let declared = edited_sql("policies", "to percytech_app\n", "to percytech_app\n");
+    let declared = sql_and("policies", &[]);
     std::fs::write(
         declared.path().join("more.sql"),
         "create policy more on brand_table as restrictive for delete to public
@@ -138,6 +140,45 @@ fn a_policy_that_names_the_table_in_a_sub_select_settles_too() {
     run(&mut database.percytech(&["policies", "diff", "--dir", directory])).expect(0);
     fill(&mut database.superuser());
     assert_eq!(percytech_tests::changed(&mut database.app_of("gnymble"), "delete from messages"), 4);
+}
+
+#[test]
+fn a_grant_that_another_role_passed_on_is_taken_back() {
+    let database = TestDatabase::migrated();
+    let role = format!("middleman_of_{}", database.name());
+    let mut superuser = database.superuser();
+    superuser
+        .batch_execute(&format!(
+            "create role {role}; grant usage on schema public to {role};
+             grant select on customers to {role} with grant option;
+             set role {role}; grant select on customers to public; reset role"
+        ))
+        .unwrap();
+    let everybody = "select exists (select from pg_class, aclexplode(relacl) where oid = 'customers'::regclass and grantee = 0)";
+    assert!(value::<bool>(&mut superuser, everybody));
+    run(&mut database.percytech(&["policies", "apply"])).expect(0);
+    assert!(!value::<bool>(&mut superuser, everybody));
+    run(&mut database.percytech(&["policies", "diff"])).expect(0);
+}
+
+#[test]
+fn partitions_in_other_schemas_get_the_policies_too() {
+    let database = TestDatabase::migrated();
+    let mut superuser = database.superuser();
+    superuser
+        .batch_execute(
+            "create schema parts authorization percytech_owner; set role percytech_owner;
+             create table events (id uuid, brand_id brand_id not null) partition by list (brand_id);
+             create table parts.gnymble partition of events for values in ('gnymble');
+             create table parts.child () inherits (public.customers); reset role",
+        )
+        .unwrap();
+    let found = run(&mut database.percytech(&["verify"])).expect(1);
+    for table in ["parts.gnymble", "parts.child", "public.events"] {
+        assert!(found.stdout.contains(&format!("{table}\n")), "{table}: {}", found.stdout);
+    }
+    run(&mut database.percytech(&["policies", "apply"])).expect(0);
+    run(&mut database.percytech(&["verify"])).expect(0);
 }
 
 #[test]
@@ -198,7 +239,7 @@ fn a_declaration_says_nothing_but_what_can_be_given_to_every_table() {
         "do $$ begin end $$",
         "select 1",
     ] {
-        let declared = edited_sql("policies", "as restrictive", "as restrictive");
+        let declared = sql_and("policies", &[]);
         std::fs::write(declared.path().join("a.sql"), format!("-- odd\n{statement};\n")).unwrap();
         for command in ["diff", "apply"] {
             run(&mut database.percytech(&["policies", command, "--dir", declared.path().to_str().unwrap()]))
@@ -211,7 +252,7 @@ fn a_declaration_says_nothing_but_what_can_be_given_to_every_table() {
 
 #[test]
 fn privileges_on_columns_are_kept_as_declared_too() {
-    let declared = edited_sql("policies", "as restrictive", "as restrictive");
+    let declared = sql_and("policies", &[]);
     std::fs::write(
         declared.path().join("columns.sql"),
         "grant references (id) on brand_table to percytech_app;\n",

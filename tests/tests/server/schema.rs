@@ -7,7 +7,7 @@ use percytech_toolkit::cluster::{Cluster, Installation, SUPERUSER};
 use percytech_toolkit::config::Config;
 use percytech_toolkit::database;
 use percytech_toolkit::migrate::file;
-use percytech_toolkit::owner::pin_search_path;
+use percytech_toolkit::owner::{TemporaryTables, pin_search_path};
 use postgres::Client;
 use postgres::error::SqlState;
 
@@ -307,6 +307,31 @@ fn a_search_shows_one_brand_even_to_who_sees_all() {
 }
 
 #[test]
+fn a_search_means_the_same_on_every_search_path() {
+    let database = TestDatabase::migrated();
+    let mut superuser = database.superuser();
+    fill(&mut superuser);
+    superuser
+        .batch_execute(
+            "create schema evil;
+             create function evil.always(public.brand_id, public.brand_id) returns boolean language sql as 'select true';
+             create operator evil.= (leftarg = public.brand_id, rightarg = public.brand_id, function = evil.always);
+             create function evil.always(tsvector, tsquery) returns boolean language sql as 'select true';
+             create operator evil.@@ (leftarg = tsvector, rightarg = tsquery, function = evil.always);
+             create function evil.translate(text, text, text) returns text language sql as $$ select 'customer' $$;
+             create function evil.prefix_query(text) returns tsquery language sql as $$ select 'customer'::tsquery $$;
+             create table evil.customers (like public.customers);
+             select percytech.set_brand_context('gnymble', false);
+             set search_path = evil, pg_catalog, public",
+        )
+        .unwrap();
+    let brands: Vec<String> =
+        values(&mut superuser, "select pg_catalog.concat(brand_id) from public.search_customers('customer')");
+    assert_eq!(brands, ["gnymble", "gnymble"]);
+    assert_eq!(value::<i64>(&mut superuser, "select count(*) from public.search_customers('nobody')"), 0);
+}
+
+#[test]
 fn a_search_follows_a_change_of_the_table() {
     let database = TestDatabase::migrated();
     let mut superuser = database.superuser();
@@ -391,7 +416,7 @@ fn every_migration_has_a_way_back_that_restores_what_was() {
     for file in files.iter().rev() {
         let rollback = file.rollback.as_ref().unwrap_or_else(|| panic!("{} has no way back", file.name()));
         let mut transaction = client.transaction().unwrap();
-        pin_search_path(&mut transaction, &config).unwrap();
+        pin_search_path(&mut transaction, &config, TemporaryTables::Last).unwrap();
         if file.run_as == file::RunAs::Owner {
             transaction.batch_execute("set local role percytech_owner").unwrap();
         }

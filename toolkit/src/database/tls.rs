@@ -3,6 +3,7 @@
 //! `prefer` (the default) and `require` encrypt without asking who the server is, as libpq does; `verify-full` asks:
 //! its certificate must be for the host's name, and signed by `sslrootcert` or by an authority that the system trusts.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -143,35 +144,79 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-/// Removes an option from either form of a database URL, and returns its value.
+/// Removes an option from either form of a database URL, and returns its value; of several, the last one's.
 fn take_option(url: &mut String, name: &str) -> Option<String> {
-    let (separator, start) = if url.contains("://") { ('&', url.find('?')? + 1) } else { (' ', 0) };
-    let (kept, mut taken): (Vec<_>, Vec<_>) =
-        split_unquoted(&url[start..], separator).into_iter().partition(|option| {
-            option.trim_start().split_once('=').is_none_or(|(key, _)| key.trim_end() != name)
-        });
-    let value = taken.pop()?.split_once('=')?.1.trim().trim_matches('\'').to_owned();
-    *url = format!("{}{}", &url[..start], kept.join(&separator.to_string()));
-    Some(if separator == '&' {
-        percent_encoding::percent_decode_str(&value).decode_utf8_lossy().into_owned()
-    } else {
-        value
-    })
+    let options = match query_start(url) {
+        Some(start) => url_options(url, start),
+        None => keyword_options(url),
+    };
+    let mut value = None;
+    for option in options.into_iter().filter(|option| option.name == name).rev() {
+        value = value.or(Some(option.value));
+        url.replace_range(option.place, "");
+    }
+    value
 }
 
-/// Splits where the separator is not within single quotes.
-fn split_unquoted(text: &str, separator: char) -> Vec<&str> {
-    let (mut quoted, mut escaped) = (false, false);
-    text.split(|character| {
-        let is_escaped = std::mem::take(&mut escaped);
-        match character {
-            '\\' if !is_escaped => escaped = true,
-            '\'' if !is_escaped => quoted = !quoted,
-            _ => {}
+/// An option as it stands in a database URL.
+struct UrlOption {
+    place: Range<usize>,
+    name: String,
+    value: String,
+}
+
+/// Where the options of a URL start; nothing where it is of the other form.
+fn query_start(url: &str) -> Option<usize> {
+    let rest = url.strip_prefix("postgresql://").or_else(|| url.strip_prefix("postgres://"))?;
+    // A question mark may be in the password, which ends at the first @.
+    let after_login = url.len() - rest.len() + rest.find('@').map_or(0, |at| at + 1);
+    Some(url[after_login..].find('?').map_or(url.len(), |at| after_login + at + 1))
+}
+
+fn url_options(url: &str, start: usize) -> Vec<UrlOption> {
+    let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let mut place = start;
+    url[start..]
+        .split_inclusive('&')
+        .map(|option| {
+            let from = place;
+            place += option.len();
+            let (name, value) = option.trim_end_matches('&').split_once('=').unwrap_or((option, ""));
+            UrlOption { place: from..place, name: decoded(name), value: decoded(value) }
+        })
+        .collect()
+}
+
+/// `name = value`, by libpq's grammar: white space around the sign and between options, a backslash before any
+/// character of a value, and single quotes around one. Where it is not that, the rest is left to who reads it next.
+fn keyword_options(text: &str) -> Vec<UrlOption> {
+    let mut options = Vec::new();
+    let mut characters = text.char_indices().peekable();
+    loop {
+        while characters.next_if(|(_, character)| character.is_whitespace()).is_some() {}
+        let Some(&(from, _)) = characters.peek() else { return options };
+        let mut name = String::new();
+        while let Some((_, character)) = characters.next_if(|(_, c)| !c.is_whitespace() && *c != '=') {
+            name.push(character);
         }
-        character == separator && !quoted
-    })
-    .collect()
+        while characters.next_if(|(_, character)| character.is_whitespace()).is_some() {}
+        if characters.next_if(|(_, character)| *character == '=').is_none() {
+            return options;
+        }
+        while characters.next_if(|(_, character)| character.is_whitespace()).is_some() {}
+        let quoted = characters.next_if(|(_, character)| *character == '\'').is_some();
+        let ends = |character: char| if quoted { character == '\'' } else { character.is_whitespace() };
+        let mut value = String::new();
+        while let Some((_, character)) = characters.next_if(|(_, character)| !ends(*character)) {
+            let escaped = if character == '\\' { characters.next().map(|(_, next)| next) } else { None };
+            value.push(escaped.unwrap_or(character));
+        }
+        if quoted {
+            characters.next();
+        }
+        let to = characters.peek().map_or(text.len(), |(at, _)| *at);
+        options.push(UrlOption { place: from..to, name, value });
+    }
 }
 
 #[cfg(test)]
@@ -186,32 +231,41 @@ mod tests {
 
     #[test]
     fn an_option_is_taken_out_of_either_form() {
-        let value = Some("verify-full".to_owned());
-        assert_eq!(
-            taken("postgresql://me@host/db?a=1&sslmode=verify-full&b=2", "sslmode"),
-            ("postgresql://me@host/db?a=1&b=2".into(), value.clone())
-        );
-        assert_eq!(
-            taken("postgresql://host/db?sslmode=verify-full", "sslmode"),
-            ("postgresql://host/db?".into(), value.clone())
-        );
-        assert_eq!(
-            taken("host=h sslmode=verify-full user=me", "sslmode"),
-            ("host=h user=me".into(), value.clone())
-        );
-        assert_eq!(taken("sslmode='verify-full'", "sslmode"), (String::new(), value));
+        for (url, rest) in [
+            ("postgresql://me@host/db?a=1&sslmode=verify-full&b=2", "postgresql://me@host/db?a=1&b=2"),
+            ("postgresql://host/db?sslmode=verify-full", "postgresql://host/db?"),
+            ("postgres://u:se?cret@h/d?sslmode=verify-full", "postgres://u:se?cret@h/d?"),
+            (
+                "postgresql://h/d?application_name=bob's&sslmode=verify-full",
+                "postgresql://h/d?application_name=bob's&",
+            ),
+            ("postgresql://h/d?sslmod%65=verify%2dfull", "postgresql://h/d?"),
+            ("host=h sslmode=verify-full user=me", "host=h  user=me"),
+            ("host=h sslmode = verify-full", "host=h "),
+            ("host=h\tsslmode=verify-full", "host=h\t"),
+            ("sslmode='verify-full'", ""),
+            ("sslmode=disable sslmode=verify-full", " "),
+            ("password=a://b sslmode=verify-full", "password=a://b "),
+            (r"password='it\'s' sslmode=verify\-full", r"password='it\'s' "),
+        ] {
+            assert_eq!(taken(url, "sslmode"), (rest.to_owned(), Some("verify-full".to_owned())), "{url}");
+        }
         let file = Some("/a b/root.pem".to_owned());
         assert_eq!(taken("postgresql://host/?sslrootcert=%2Fa%20b/root.pem", "sslrootcert").1, file);
         assert_eq!(taken("host=h sslrootcert='/a b/root.pem'", "sslrootcert").1, file);
+        assert_eq!(taken(r"host=h sslrootcert=/a\ b/root.pem", "sslrootcert").1, file);
     }
 
     #[test]
     fn what_only_resembles_an_option_stays() {
         for url in [
             "postgresql://me:sslmode=x@host/db",
+            "postgresql://me:?sslmode=x@host/db",
             "postgresql://host/db?xsslmode=require",
             "host=h password='a sslmode=disable b' user=me",
             r"host=h password='it\'s sslmode=disable ' user=me",
+            r"host=h password=a\ sslmode=disable",
+            "nonsense sslmode=disable",
             "",
             "?",
         ] {

@@ -174,7 +174,7 @@ impl MigrationFile {
         let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
         refuse_near_markers(path, &text)?;
         let (up, rollback) = split_rollback(&text);
-        let is_invokers = up.lines().any(|line| line.starts_with(AS_INVOKER));
+        let is_invokers = top(&up).any(|line| line.starts_with(AS_INVOKER));
         let run_as = if is_invokers { RunAs::Invoker } else { RunAs::Owner };
         Ok(Self { path: path.to_path_buf(), version, description, run_as, up, rollback })
     }
@@ -252,16 +252,27 @@ fn split_rollback(text: &str) -> (String, Option<String>) {
     (text.to_owned(), None)
 }
 
+/// The comment at the top of a migration.
+fn top(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().take_while(|line| line.trim().is_empty() || line.starts_with("--"))
+}
+
 /// Refuses a comment that means a marker and is none: after `-- Rollback`, the way back would be part of the way there.
 fn refuse_near_markers(path: &Path, text: &str) -> Result<(), Error> {
+    let letters = |text: &str| -> String {
+        text.chars().filter(char::is_ascii_alphabetic).map(|letter| letter.to_ascii_lowercase()).collect()
+    };
+    let top = top(text).count();
     for (index, line) in text.lines().enumerate() {
-        let Some(comment) = line.trim().strip_prefix("--") else { continue };
+        let comment = line.trim_start();
+        if !comment.starts_with("--") && !comment.starts_with("/*") {
+            continue;
+        }
         let (head, reason) = comment.split_once(':').unwrap_or((comment, ""));
-        let meant = match head.trim().to_ascii_lowercase().as_str() {
-            "rollback" if line.trim_end() != ROLLBACK => ROLLBACK,
-            "as-invoker" if !line.starts_with(AS_INVOKER) || reason.trim().is_empty() => {
-                "-- as-invoker: reason"
-            }
+        let is_invokers = index < top && line.starts_with(AS_INVOKER) && !reason.trim().is_empty();
+        let meant = match letters(head).as_str() {
+            "rollback" | "down" if letters(reason).is_empty() && line.trim_end() != ROLLBACK => ROLLBACK,
+            "asinvoker" if !is_invokers => "-- as-invoker: reason, in the comment at the top",
             _ => continue,
         };
         return Err(Error::Marker {
@@ -360,6 +371,14 @@ mod tests {
             "-- As-Invoker: x",
             "--as-invoker: x",
             "-- as-invoker",
+            "--- rollback",
+            "-- rollback;",
+            "-- rollback.",
+            "-- roll back",
+            "-- == rollback ==",
+            "/* rollback */",
+            "-- down",
+            "  -- as-invoker: in a body",
         ] {
             assert!(refused(&format!("select 1;\n{line}\nselect 2;\n")), "{line}");
         }
@@ -369,8 +388,9 @@ mod tests {
             "-- as-invoker: creates roles",
             "-- a rollback is below",
             "-- rollback is easy",
+            "-- rollback: that is easy",
         ] {
-            assert!(!refused(&format!("select 1;\n{line}\nselect 2;\n")), "{line}");
+            assert!(!refused(&format!("-- top\n{line}\nselect 2;\n")), "{line}");
         }
     }
 
@@ -378,6 +398,7 @@ mod tests {
     fn who_runs_it_is_said_in_a_line_of_its_own() {
         let run_as = |text: &str| MigrationFile::parse(Path::new("2026-11-22-x.sql"), text).unwrap().run_as;
         assert_eq!(run_as("-- as-invoker: creates roles\nselect 1;"), RunAs::Invoker);
+        assert_eq!(run_as("-- top\n\n-- as-invoker: creates roles\nselect 1;"), RunAs::Invoker);
         assert_eq!(run_as("select '-- as-invoker: x';"), RunAs::Owner);
     }
 }

@@ -90,9 +90,10 @@ fn checked_script(file: &MigrationFile) -> Result<Script, Error> {
                 "take the statement out: each migration runs in one transaction with its history row, and takes \
                  effect whole or not at all",
             ),
-            Some(NodeEnum::CopyStmt(copy)) if copy.is_from && copy.filename.is_empty() => {
-                ("a migration has no standard input to copy from", "write the rows as INSERT … VALUES")
-            }
+            Some(NodeEnum::CopyStmt(copy)) if copy.filename.is_empty() => (
+                "a migration has no standard input or output to copy",
+                "write rows as INSERT … VALUES, and take out what only shows them",
+            ),
             _ => continue,
         };
         return Err(script.error_at(statement, what, mend).into());

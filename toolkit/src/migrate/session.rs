@@ -12,7 +12,7 @@ use super::file::{MigrationFile, RunAs};
 use super::{Error, HISTORY_SCHEMA, HISTORY_TABLE};
 use crate::config::Config;
 use crate::database;
-use crate::owner::{become_owner, pin_search_path};
+use crate::owner::{TemporaryTables, become_owner, pin_search_path};
 use crate::script::Script;
 
 /// A connection that holds the lock, and the migration that is to run next.
@@ -83,7 +83,8 @@ impl<'a> Session<'a> {
         if self.locked_by != Some(backend) {
             return Err(Error::Pooled);
         }
-        pin_search_path(&mut transaction, self.config).map_err(database::Error::from)?;
+        pin_search_path(&mut transaction, self.config, TemporaryTables::Last)
+            .map_err(database::Error::from)?;
         let owner = self.config.owner.as_deref();
         keep_history(&mut transaction, owner).map_err(database::Error::from)?;
         if file.run_as == RunAs::Owner {
@@ -96,8 +97,10 @@ impl<'a> Session<'a> {
         }
         transaction.batch_execute(record).map_err(database::Error::from)?;
         transaction.commit().map_err(database::Error::from)?;
-        // What it has set for the session, a context say, is not to reach the next one. Locks are kept.
-        self.client.batch_execute("reset all").map_err(database::Error::from)?;
+        // What it leaves in the session, a context or a temporary table, is not to reach the next one. Locks are kept.
+        for statement in ["reset all", "discard temp"] {
+            self.client.batch_execute(statement).map_err(database::Error::from)?;
+        }
         Ok(())
     }
 

@@ -1,16 +1,28 @@
--- Every table of the schemas ($1) that has the brand column ($2), but those that an extension brought along.
+-- Every table of the schemas ($1) that has the brand column ($2), but those that an extension brought along; and their
+-- partitions and children, in whatever schema: they hold rows of the same table.
+with recursive tables as (
+  select pg_class.oid
+  from pg_class
+  join pg_namespace on pg_namespace.oid = pg_class.relnamespace
+  where pg_class.relkind in ('r', 'p')
+    and pg_namespace.nspname = any ($1)
+    and not exists (
+      select
+      from pg_depend
+      where classid = 'pg_class'::regclass and objid = pg_class.oid and deptype = 'e'
+    )
+  union
+  select inhrelid
+  from tables
+  join pg_inherits on inhparent = tables.oid
+)
 select pg_class.oid
-from pg_class
+from tables
+join pg_class using (oid)
 join pg_namespace on pg_namespace.oid = pg_class.relnamespace
 join pg_attribute on pg_attribute.attrelid = pg_class.oid
 where pg_class.relkind in ('r', 'p')
-  and pg_namespace.nspname = any ($1)
   and pg_attribute.attname = $2
   and pg_attribute.attnum > 0
   and not pg_attribute.attisdropped
-  and not exists (
-    select
-    from pg_depend
-    where classid = 'pg_class'::regclass and objid = pg_class.oid and deptype = 'e'
-  )
 order by pg_namespace.nspname, pg_class.relname

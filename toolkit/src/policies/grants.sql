@@ -3,7 +3,8 @@ select
   privileges.table_oid,
   case when acl.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(acl.grantee)) end as grantee,
   acl.privilege_type || coalesce(' (' || quote_ident(privileges.column_name) || ')', '') as privilege,
-  bool_or(acl.is_grantable) as grantable
+  bool_or(acl.is_grantable) as grantable,
+  case when acl.grantor <> privileges.owner then quote_ident(pg_get_userbyid(acl.grantor)) end as grantor
 from (
   select oid as table_oid, relowner as owner, null as column_name, relacl as acl
   from pg_class
@@ -15,4 +16,4 @@ from (
 cross join lateral aclexplode(privileges.acl) as acl
 where privileges.table_oid = any ($1)
   and acl.grantee <> privileges.owner
-group by 1, acl.grantee, 3
+group by privileges.table_oid, privileges.owner, acl.grantee, acl.grantor, 3

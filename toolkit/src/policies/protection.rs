@@ -11,6 +11,8 @@ use super::STAND_IN;
 pub struct Protection {
     /// The table, with its schema, as SQL names it.
     pub table: String,
+    /// The table, without its schema, as SQL names it.
+    relation: String,
     row_security: bool,
     forced: bool,
     policies: BTreeMap<String, Policy>,
@@ -31,6 +33,8 @@ struct Grant {
     grantee: String,
     privilege: String,
     grantable: bool,
+    /// Who granted it, where that was not the owner.
+    grantor: Option<String>,
 }
 
 /// The statements that lead from one protection to another.
@@ -57,7 +61,7 @@ impl Protection {
             difference.missing.push(format!("alter table {table} force row level security"));
         }
         for (name, policy) in &self.policies {
-            let policy = policy.about(table);
+            let policy = policy.about(&actual.relation);
             match actual.policies.get(name) {
                 Some(found) if *found == policy => continue,
                 Some(_) => difference.missing.push(format!("drop policy {name} on {table}")),
@@ -75,33 +79,43 @@ impl Protection {
         let table = &actual.table;
         // First what goes: with a privilege on the table, those on its columns go too.
         for grant in actual.grants.difference(&self.grants) {
-            let Grant { grantee, privilege, .. } = grant;
-            let without_option = Grant { grantable: false, ..grant.clone() };
-            let revoked = if self.grants.contains(&without_option) {
-                format!("grant option for {privilege}")
-            } else {
-                privilege.clone()
-            };
-            let sql = format!("revoke {revoked} on {table} from {grantee}");
-            let is_exact = NEVER_UNDECLARED.contains(&grantee.as_str())
-                || self.grants.iter().any(|declared| declared.grantee == *grantee);
-            if is_exact { difference.missing.push(sql) } else { difference.surplus.push(sql) }
+            let sql = grant.revoke(table, &self.grants);
+            let is_exact = NEVER_UNDECLARED.contains(&grant.grantee.as_str())
+                || self.grants.iter().any(|declared| declared.grantee == grant.grantee);
+            let statements = if is_exact { &mut difference.missing } else { &mut difference.surplus };
+            if !statements.contains(&sql) {
+                statements.push(sql);
+            }
         }
-        for Grant { grantee, privilege, grantable } in self.grants.difference(&actual.grants) {
+        for Grant { grantee, privilege, grantable, .. } in self.grants.difference(&actual.grants) {
             let option = if *grantable { " with grant option" } else { "" };
             difference.missing.push(format!("grant {privilege} on {table} to {grantee}{option}"));
         }
     }
 }
 
+impl Grant {
+    /// What takes it back. What another than the owner has granted goes when that one may grant no more.
+    fn revoke(&self, table: &str, declared: &BTreeSet<Grant>) -> String {
+        let Self { grantee, privilege, grantor, .. } = self;
+        if let Some(grantor) = grantor {
+            return format!("revoke grant option for {privilege} on {table} from {grantor} cascade");
+        }
+        let without_option = Self { grantable: false, ..self.clone() };
+        let option = if declared.contains(&without_option) { "grant option for " } else { "" };
+        // Whom it was passed on to does not keep it.
+        let cascade = if self.grantable { " cascade" } else { "" };
+        format!("revoke {option}{privilege} on {table} from {grantee}{cascade}")
+    }
+}
+
 impl Policy {
-    /// The same policy on another table: within a sub-select, the server writes a column with its table.
-    fn about(&self, table: &str) -> Self {
-        let name = table.rsplit_once('.').map_or(table, |(_, name)| name);
-        let rename = |expression: &String| expression.replace(&format!("{STAND_IN}."), &format!("{name}."));
+    /// The same policy on the table of this name: within a sub-select, the server writes a column with its table.
+    fn about(&self, relation: &str) -> Self {
+        let renamed = |expression: &String| rename(expression, relation);
         Self {
-            using: self.using.as_ref().map(rename),
-            with_check: self.with_check.as_ref().map(rename),
+            using: self.using.as_ref().map(renamed),
+            with_check: self.with_check.as_ref().map(renamed),
             ..self.clone()
         }
     }
@@ -117,6 +131,20 @@ impl Policy {
             roles = self.roles,
         )
     }
+}
+
+/// Writes `relation` for the name that stands for each table. What cannot be split into tokens stays as it is.
+fn rename(expression: &str, relation: &str) -> String {
+    let Ok(scanned) = pg_query::scan(expression) else { return expression.to_owned() };
+    let mut renamed = expression.to_owned();
+    for token in scanned.tokens.iter().rev() {
+        if let (Ok(start), Ok(end)) = (usize::try_from(token.start), usize::try_from(token.end))
+            && expression.get(start..end) == Some(STAND_IN)
+        {
+            renamed.replace_range(start..end, relation);
+        }
+    }
+    renamed
 }
 
 /// What protects each of these tables, in their order.
@@ -138,6 +166,7 @@ pub fn read(transaction: &mut Transaction<'_>, tables: &[u32]) -> Result<Vec<Pro
             grantee: row.get("grantee"),
             privilege: row.get("privilege"),
             grantable: row.get("grantable"),
+            grantor: row.get("grantor"),
         };
         grants.entry(row.get("table_oid")).or_default().insert(grant);
     }
@@ -148,6 +177,7 @@ pub fn read(transaction: &mut Transaction<'_>, tables: &[u32]) -> Result<Vec<Pro
             let table: u32 = row.get("table_oid");
             Protection {
                 table: row.get("name"),
+                relation: row.get("relation"),
                 row_security: row.get("row_security"),
                 forced: row.get("forced"),
                 policies: policies.remove(&table).unwrap_or_default(),
@@ -175,10 +205,15 @@ mod tests {
             using: Some("(brand_id = ( SELECT brand_table.x))".into()),
             with_check: None,
         };
-        let grant =
-            |privilege: &str| Grant { grantee: "app".into(), privilege: privilege.into(), grantable: false };
+        let grant = |privilege: &str| Grant {
+            grantee: "app".into(),
+            privilege: privilege.into(),
+            grantable: false,
+            grantor: None,
+        };
         Protection {
             table: table.into(),
+            relation: "t".into(),
             row_security: true,
             forced: true,
             policies: [("floor".to_owned(), policy)].into(),
@@ -218,7 +253,7 @@ mod tests {
         same.policies = protected("public.t")
             .policies
             .into_iter()
-            .map(|(name, policy)| (name, policy.about("public.t")))
+            .map(|(name, policy)| (name, policy.about("t")))
             .collect();
         let difference = protected("brand_table").difference(&same);
         assert!(difference.missing.is_empty() && difference.surplus.is_empty(), "{difference:?}");
@@ -232,6 +267,7 @@ mod tests {
                 grantee: grantee.into(),
                 privilege: "TRUNCATE".into(),
                 grantable: false,
+                grantor: None,
             });
         }
         let difference = protected("brand_table").difference(&actual);
@@ -244,10 +280,41 @@ mod tests {
     #[test]
     fn an_undeclared_grant_option_alone_is_revoked() {
         let mut actual = bare();
-        actual.grants.insert(Grant { grantee: "app".into(), privilege: "SELECT".into(), grantable: true });
+        actual.grants.insert(Grant {
+            grantee: "app".into(),
+            privilege: "SELECT".into(),
+            grantable: true,
+            grantor: None,
+        });
         let difference = protected("brand_table").difference(&actual);
         assert!(
-            difference.missing.contains(&"revoke grant option for SELECT on public.t from app".to_owned())
+            difference
+                .missing
+                .contains(&"revoke grant option for SELECT on public.t from app cascade".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_grant_that_another_role_made_goes_with_that_roles_grant_option() {
+        let mut actual = bare();
+        let grantor = Some("middleman".to_owned());
+        actual.grants.insert(Grant {
+            grantee: "anon".into(),
+            privilege: "SELECT".into(),
+            grantable: false,
+            grantor,
+        });
+        let difference = protected("brand_table").difference(&actual);
+        let expected = "revoke grant option for SELECT on public.t from middleman cascade".to_owned();
+        assert!(difference.missing.contains(&expected), "{difference:?}");
+    }
+
+    #[test]
+    fn only_the_name_itself_is_replaced() {
+        let expression = "(EXISTS ( SELECT FROM old_brand_table o WHERE (o.id = brand_table.id) AND 'brand_table.' = o.x))";
+        assert_eq!(
+            rename(expression, "\"a.b\""),
+            "(EXISTS ( SELECT FROM old_brand_table o WHERE (o.id = \"a.b\".id) AND 'brand_table.' = o.x))"
         );
     }
 }

@@ -7,7 +7,7 @@ use postgres::{Row, Transaction};
 use postgres_protocol::escape::escape_identifier;
 
 use super::Error;
-use super::scope::Scope;
+use super::scope::{Casts, Scope};
 use crate::config::Config;
 
 /// The catalog as one snapshot shows it.
@@ -129,19 +129,26 @@ impl Table {
 impl<'t, 'c> Catalog<'t, 'c> {
     /// Reads what all rules need.
     pub fn read(transaction: &'t mut Transaction<'c>, config: &'t Config) -> Result<Self, Error> {
-        let scope = Scope::new(&config.brand);
-        let mut policies: BTreeMap<u32, Vec<Policy>> = BTreeMap::new();
-        for row in transaction.query(include_str!("policies.sql"), &[&config.schemas])? {
-            policies.entry(row.get("table_oid")).or_default().push(policy(&scope, &row));
-        }
-        let tables = transaction
+        let brand_type = transaction.query_one(include_str!("brand_type.sql"), &[&config.brand.data_type])?;
+        let casts = if brand_type.get("has_casts") {
+            Casts::Redefined
+        } else {
+            Casts::Faithful(brand_type.get("name"))
+        };
+        let scope = Scope::new(&config.brand, casts);
+        let mut tables: Vec<_> = transaction
             .query(include_str!("tables.sql"), &[&config.schemas])?
             .iter()
-            .map(|row| {
-                let oid = row.get("oid");
-                Table { oid, name: row.get("name"), policies: policies.remove(&oid).unwrap_or_default() }
-            })
+            .map(|row| Table { oid: row.get("oid"), name: row.get("name"), policies: Vec::new() })
             .collect();
+        let oids: Vec<_> = tables.iter().map(|table| table.oid).collect();
+        let mut policies: BTreeMap<u32, Vec<Policy>> = BTreeMap::new();
+        for row in transaction.query(include_str!("policies.sql"), &[&oids])? {
+            policies.entry(row.get("table_oid")).or_default().push(policy(&scope, &row));
+        }
+        for table in &mut tables {
+            table.policies = policies.remove(&table.oid).unwrap_or_default();
+        }
         let context_function = transaction
             .query_opt(include_str!("context_function.sql"), &[&config.brand.functions])?
             .map(|row| row.get(0));

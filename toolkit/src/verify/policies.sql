@@ -7,7 +7,5 @@ select
   pg_get_expr(polqual, polrelid) as using_expression,
   pg_get_expr(polwithcheck, polrelid) as check_expression
 from pg_policy
-join pg_class on pg_class.oid = polrelid
-join pg_namespace on pg_namespace.oid = relnamespace
-where nspname = any ($1)
+where polrelid = any ($1)
 order by polname

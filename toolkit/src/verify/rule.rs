@@ -59,7 +59,7 @@ pub struct Finding {
     pub rule: &'static str,
     /// How much it matters.
     pub severity: Severity,
-    /// The table or view, with its schema.
+    /// The table or view, with its schema; or a policy, with its table.
     pub object: String,
     /// What is wrong with it.
     pub message: String,

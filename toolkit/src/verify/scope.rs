@@ -4,22 +4,31 @@
 //! or an OR of which every arm does. Whatever is not understood does not count, so that doubt is reported.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AExpr, AExprKind, BoolExprType, FuncCall, Node, SelectStmt, SubLinkType, a_const};
+use pg_query::protobuf::{
+    AExpr, AExprKind, BoolExprType, FuncCall, Node, SelectStmt, SubLinkType, TypeCast, TypeName, a_const,
+};
 
 use crate::config::Brand;
 
 /// How the brand column and the brand in context are told in an expression.
 pub struct Scope<'a> {
     brand: &'a Brand,
+    casts: Casts,
 }
 
-/// Types that a brand may be compared as: every brand is still told from every other.
-const FAITHFUL_TYPES: [&str; 3] = ["text", "varchar", "name"];
+/// Which casts keep every brand told from every other.
+#[derive(Debug, Clone)]
+pub enum Casts {
+    /// To text, and to this type, which is the brand column's, in the words of the server.
+    Faithful(String),
+    /// None: somebody has defined casts of the brand column's type, and these may do anything.
+    Redefined,
+}
 
 impl<'a> Scope<'a> {
-    /// By the settings.
-    pub fn new(brand: &'a Brand) -> Self {
-        Self { brand }
+    /// By the settings, and by what the database makes of a cast.
+    pub fn new(brand: &'a Brand, casts: Casts) -> Self {
+        Self { brand, casts }
     }
 
     /// Whether `expression`, as the server writes it, holds only for rows of the brand in context.
@@ -69,11 +78,7 @@ impl<'a> Scope<'a> {
                 matches!(&column.fields[..], [only] if string(only) == Some(&self.brand.column))
             }
             Some(NodeEnum::TypeCast(cast)) => {
-                let target = cast.type_name.as_ref().and_then(|name| name.names.last()).and_then(string);
-                let unbounded = cast.type_name.as_ref().is_some_and(|name| name.typmods.is_empty());
-                unbounded
-                    && target.is_some_and(|target| FAITHFUL_TYPES.contains(&target))
-                    && cast.arg.as_deref().is_some_and(|inner| self.is_column(inner))
+                self.is_faithful(cast) && cast.arg.as_deref().is_some_and(|inner| self.is_column(inner))
             }
             _ => false,
         }
@@ -82,7 +87,9 @@ impl<'a> Scope<'a> {
     /// The brand in context: one of the functions, or the setting; cast, made NULL when empty, or in a sub-select.
     fn is_context(&self, node: &Node) -> bool {
         match &node.node {
-            Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(|inner| self.is_context(inner)),
+            Some(NodeEnum::TypeCast(cast)) => {
+                self.is_faithful(cast) && cast.arg.as_deref().is_some_and(|inner| self.is_context(inner))
+            }
             Some(NodeEnum::SubLink(link)) if link.sub_link_type() == SubLinkType::ExprSublink => {
                 self.is_context_select(link.subselect.as_deref())
             }
@@ -92,6 +99,13 @@ impl<'a> Scope<'a> {
             Some(NodeEnum::FuncCall(call)) => self.is_context_call(call),
             _ => false,
         }
+    }
+
+    /// Whether a cast keeps every brand told from every other: to text without a length, or to the brand's type.
+    fn is_faithful(&self, cast: &TypeCast) -> bool {
+        let Casts::Faithful(brand_type) = &self.casts else { return false };
+        let is_text = is_plain_text(cast.type_name.as_ref());
+        is_text || type_names(cast.type_name.as_ref()) == type_names(named_type(brand_type).as_ref())
     }
 
     fn is_context_select(&self, select: Option<&Node>) -> bool {
@@ -139,6 +153,29 @@ fn is_operator(expression: &AExpr, kind: AExprKind, name: &str) -> bool {
         }
 }
 
+/// Text of any length. The server writes the schema of every type but its own.
+fn is_plain_text(name: Option<&TypeName>) -> bool {
+    matches!(type_names(name).as_deref(), Some(["text" | "varchar"] | ["pg_catalog", "text" | "varchar"]))
+}
+
+/// The names of a type that is no array and has no modifier.
+fn type_names(name: Option<&TypeName>) -> Option<Vec<&str>> {
+    let name = name.filter(|name| name.typmods.is_empty() && name.array_bounds.is_empty() && !name.setof)?;
+    Some(name.names.iter().filter_map(string).collect())
+}
+
+/// A type as the grammar has it, from its name as the server writes it.
+fn named_type(name: &str) -> Option<TypeName> {
+    let parsed = pg_query::parse(&format!("select null::{name}"), 0).ok()?;
+    let Some(NodeEnum::SelectStmt(select)) = parsed.protobuf.stmts.into_iter().next()?.stmt?.node else {
+        return None;
+    };
+    match &single_value(&select)?.node {
+        Some(NodeEnum::TypeCast(cast)) => cast.type_name.clone(),
+        _ => None,
+    }
+}
+
 fn string(node: &Node) -> Option<&str> {
     match &node.node {
         Some(NodeEnum::String(string)) => Some(&string.sval),
@@ -152,7 +189,9 @@ fn constant(node: &Node) -> Option<&str> {
             Some(a_const::Val::Sval(string)) => Some(&string.sval),
             _ => None,
         },
-        Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().and_then(constant),
+        Some(NodeEnum::TypeCast(cast)) if is_plain_text(cast.type_name.as_ref()) => {
+            cast.arg.as_deref().and_then(constant)
+        }
         _ => None,
     }
 }
@@ -162,24 +201,24 @@ mod tests {
     use super::*;
 
     fn is_confined(expression: &str) -> bool {
-        Scope::new(&Brand::default()).is_confined(expression)
+        Scope::new(&Brand::default(), Casts::Faithful("public.brand_id".into())).is_confined(expression)
     }
 
     #[test]
     fn what_holds_only_for_the_brand_in_context_is_confined() {
         for expression in [
-            "brand_id = (select percytech.current_brand()::brand_id as current_brand)",
+            "brand_id = (select percytech.current_brand()::public.brand_id as current_brand)",
             "(brand_id = ( SELECT (percytech.current_brand())::public.brand_id AS current_brand))",
-            "percytech.current_brand()::brand_id = brand_id",
+            "percytech.current_brand()::public.brand_id = brand_id",
             "brand_id = (current_setting('app.current_brand'::text))::public.brand_id",
             "brand_id = (nullif(current_setting('app.current_brand'::text, true), ''::text))::public.brand_id",
             "(brand_id)::text = current_setting('app.current_brand'::text, true)",
-            "is_active and brand_id = percytech.current_brand()::brand_id",
-            "(brand_id = percytech.current_brand()::brand_id and a) or (brand_id = percytech.current_brand()::brand_id and b)",
-            "brand_id in (select percytech.current_brand()::brand_id)",
-            "brand_id = any (select percytech.current_brand()::brand_id)",
-            "brand_id = current_setting('APP.Current_Brand', true)::brand_id",
-            "brand_id operator(pg_catalog.=) percytech.current_brand()::brand_id",
+            "is_active and brand_id = percytech.current_brand()::public.brand_id",
+            "(brand_id = percytech.current_brand()::public.brand_id and a) or (brand_id = percytech.current_brand()::public.brand_id and b)",
+            "brand_id in (select percytech.current_brand()::public.brand_id)",
+            "brand_id = any (select percytech.current_brand()::public.brand_id)",
+            "brand_id = current_setting('APP.Current_Brand', true)::public.brand_id",
+            "brand_id operator(pg_catalog.=) percytech.current_brand()::public.brand_id",
         ] {
             assert!(is_confined(expression), "{expression}");
         }
@@ -190,34 +229,52 @@ mod tests {
         for expression in [
             "true",
             "brand_id = brand_id",
-            "brand_id = 'gnymble'::brand_id",
-            "brand_id <> percytech.current_brand()::brand_id",
-            "not (brand_id = percytech.current_brand()::brand_id)",
-            "brand_id = percytech.current_brand()::brand_id or is_public",
-            "percytech.current_brand() is null or brand_id = percytech.current_brand()::brand_id",
-            "brand_id is not distinct from percytech.current_brand()::brand_id",
-            "brand_id = coalesce(percytech.current_brand()::brand_id, brand_id)",
-            "brand_id = coalesce(percytech.current_brand(), 'gnymble')::brand_id",
-            "other_id = percytech.current_brand()::brand_id",
-            "customers.brand_id = percytech.current_brand()::brand_id",
-            "brand_id = current_setting('app.other')::brand_id",
-            "brand_id = evil.current_brand()::brand_id",
-            "brand_id = evil.current_setting('app.current_brand')::brand_id",
-            "brand_id operator(evil.=) percytech.current_brand()::brand_id",
+            "brand_id = 'gnymble'::public.brand_id",
+            "brand_id <> percytech.current_brand()::public.brand_id",
+            "not (brand_id = percytech.current_brand()::public.brand_id)",
+            "brand_id = percytech.current_brand()::public.brand_id or is_public",
+            "percytech.current_brand() is null or brand_id = percytech.current_brand()::public.brand_id",
+            "brand_id is not distinct from percytech.current_brand()::public.brand_id",
+            "brand_id = coalesce(percytech.current_brand()::public.brand_id, brand_id)",
+            "brand_id = coalesce(percytech.current_brand(), 'gnymble')::public.brand_id",
+            "other_id = percytech.current_brand()::public.brand_id",
+            "customers.brand_id = percytech.current_brand()::public.brand_id",
+            "brand_id = current_setting('app.other')::public.brand_id",
+            "brand_id = evil.current_brand()::public.brand_id",
+            "brand_id = evil.current_setting('app.current_brand')::public.brand_id",
+            "brand_id operator(evil.=) percytech.current_brand()::public.brand_id",
             "(brand_id)::char(1) = current_setting('app.current_brand')",
-            "brand_id <> any (select percytech.current_brand()::brand_id)",
-            "brand_id not in (select percytech.current_brand()::brand_id)",
-            "brand_id in (select percytech.current_brand()::brand_id union select 'gnymble')",
-            "brand_id = (select percytech.current_brand()::brand_id from brands)",
-            "brand_id = (select percytech.current_brand()::brand_id where false)",
-            "conversation_id in (select id from conversations where brand_id = percytech.current_brand()::brand_id)",
-            "exists (select 1 where brand_id = percytech.current_brand()::brand_id)",
+            "(brand_id)::name = current_setting('app.current_brand')::name",
+            "(brand_id)::public.text = current_setting('app.current_brand')",
+            "(brand_id)::public.text = percytech.current_brand()::public.text",
+            "brand_id = percytech.current_brand()::varchar(5)::public.brand_id",
+            "brand_id = percytech.current_brand()::character varying(5)::public.brand_id",
+            "brand_id = percytech.current_brand()::brand_id",
+            "brand_id = percytech.current_brand()::evil.brand_id",
+            "brand_id = percytech.current_brand()::boolean::public.brand_id",
+            "brand_id = current_setting('app.current_brand'::varchar(11), true)::public.brand_id",
+            "brand_id = current_setting('app.current_brand'::public.text, true)::public.brand_id",
+            "brand_id <> any (select percytech.current_brand()::public.brand_id)",
+            "brand_id not in (select percytech.current_brand()::public.brand_id)",
+            "brand_id in (select percytech.current_brand()::public.brand_id union select 'gnymble')",
+            "brand_id = (select percytech.current_brand()::public.brand_id from brands)",
+            "brand_id = (select percytech.current_brand()::public.brand_id where false)",
+            "conversation_id in (select id from conversations where brand_id = percytech.current_brand()::public.brand_id)",
+            "exists (select 1 where brand_id = percytech.current_brand()::public.brand_id)",
             "",
             "1; select brand_id = percytech.current_brand()",
             "not sql at all (",
         ] {
             assert!(!is_confined(expression), "{expression}");
         }
+    }
+
+    #[test]
+    fn where_casts_were_redefined_none_is_trusted() {
+        let brand = Brand::default();
+        let scope = Scope::new(&brand, Casts::Redefined);
+        assert!(!scope.is_confined("brand_id = percytech.current_brand()::public.brand_id"));
+        assert!(!scope.is_confined("brand_id::text = percytech.current_brand()"));
     }
 
     #[test]
@@ -228,7 +285,7 @@ mod tests {
             setting: "app.tenant".into(),
             functions: vec![],
         };
-        let scope = Scope::new(&brand);
+        let scope = Scope::new(&brand, Casts::Faithful("uuid".into()));
         assert!(scope.is_confined("tenant_id = (current_setting('app.tenant'::text))::uuid"));
         assert!(!scope.is_confined("brand_id = (current_setting('app.tenant'::text))::uuid"));
         assert!(!scope.is_confined("tenant_id = (current_setting('app.current_brand'::text))::uuid"));

@@ -33,12 +33,8 @@ fn check(rule: &'static Rule, catalog: &Catalog<'_, '_>) -> Vec<Finding> {
                 continue;
             }
             let mut finding = rule.finding(
-                &table.name,
-                format!(
-                    "policy {} does not confine {} to the brand in context",
-                    policy.name,
-                    open.join(", ")
-                ),
+                &format!("policy {} on {}", policy.name, table.name),
+                format!("does not confine {} to the brand in context", open.join(", ")),
                 mend(policy.command, &policy.name, &table.name, &format!("{column} = {context}")),
             );
             if table.has_floor() {

@@ -22,7 +22,16 @@ const QUERY: &str = "
       exists (select from pg_policy where polrelid = pg_class.oid)
     from pg_class
     join pg_namespace on pg_namespace.oid = relnamespace
-    where (pg_class.oid = any ($1) or (relkind = 'f' and nspname = any ($2)))
+    where (
+        pg_class.oid = any ($1)
+        or (
+          relkind = 'f'
+          and (
+            nspname = any ($2)
+            or exists (select from pg_inherits where inhrelid = pg_class.oid and inhparent = any ($1))
+          )
+        )
+      )
       and not relrowsecurity
     order by 1
 ";
