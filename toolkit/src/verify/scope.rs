@@ -104,8 +104,11 @@ impl<'a> Scope<'a> {
     /// Whether a cast keeps every brand told from every other: to text without a length, or to the brand's type.
     fn is_faithful(&self, cast: &TypeCast) -> bool {
         let Casts::Faithful(brand_type) = &self.casts else { return false };
-        let is_text = is_plain_text(cast.type_name.as_ref());
-        is_text || type_names(cast.type_name.as_ref()) == type_names(named_type(brand_type).as_ref())
+        let brand_type = named_type(brand_type);
+        match (type_names(cast.type_name.as_ref()), type_names(brand_type.as_ref())) {
+            (Some(target), Some(brand_type)) if target == brand_type => true,
+            _ => is_plain_text(cast.type_name.as_ref()),
+        }
     }
 
     fn is_context_select(&self, select: Option<&Node>) -> bool {
@@ -275,6 +278,15 @@ mod tests {
         let scope = Scope::new(&brand, Casts::Redefined);
         assert!(!scope.is_confined("brand_id = percytech.current_brand()::public.brand_id"));
         assert!(!scope.is_confined("brand_id::text = percytech.current_brand()"));
+    }
+
+    #[test]
+    fn a_cast_that_cuts_is_not_taken_for_one_to_a_type_that_is_not_understood() {
+        let brand = Brand::default();
+        for brand_type in ["text[]", "varchar(5)", "no type at all"] {
+            let scope = Scope::new(&brand, Casts::Faithful(brand_type.into()));
+            assert!(!scope.is_confined("brand_id = percytech.current_brand()::varchar(5)"), "{brand_type}");
+        }
     }
 
     #[test]

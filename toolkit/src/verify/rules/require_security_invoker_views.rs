@@ -53,19 +53,19 @@ const QUERY: &str = "
       and (
         (relkind = 'm' and nspname = any ($1))
         or exists (
-        select
-        from reaches
-        join pg_class as source on source.oid = reaches.source
-        join pg_namespace as source_schema on source_schema.oid = source.relnamespace
-        where reaches.view = pg_class.oid
-          and (
-            source.oid = any ($2)
-            or (
-              pg_namespace.nspname = any ($1)
-              and source.relkind in ('r', 'p', 'f')
-              and source_schema.nspname not in ('pg_catalog', 'information_schema')
+          select
+          from reaches
+          join pg_class as source on source.oid = reaches.source
+          join pg_namespace as source_schema on source_schema.oid = source.relnamespace
+          where reaches.view = pg_class.oid
+            and (
+              source.oid = any ($2)
+              or (
+                pg_namespace.nspname = any ($1)
+                and source.relkind in ('r', 'p', 'f')
+                and source_schema.nspname not in ('pg_catalog', 'information_schema')
+              )
             )
-          )
         )
       )
       and not exists (
