@@ -7,8 +7,8 @@ create policy app_access on brand_table
   as permissive
   for all
   to percytech_app
-  using (brand_id = (select percytech.current_brand()::brand_id))
-  with check (brand_id = (select percytech.current_brand()::brand_id));
+  using (brand_id = (select percytech.current_brand()::public.brand_id))
+  with check (brand_id = (select percytech.current_brand()::public.brand_id));
 
 grant select, insert, update, delete on brand_table to percytech_app;
 
@@ -18,5 +18,5 @@ create policy owner_access on brand_table
   as permissive
   for all
   to percytech_owner
-  using (brand_id = (select percytech.current_brand()::brand_id))
-  with check (brand_id = (select percytech.current_brand()::brand_id));
+  using (brand_id = (select percytech.current_brand()::public.brand_id))
+  with check (brand_id = (select percytech.current_brand()::public.brand_id));

@@ -219,6 +219,8 @@ pub fn percytech(arguments: &[&str]) -> Command {
         .current_dir(root())
         .env_remove("DATABASE_URL")
         .env_remove("PGPASSWORD")
+        .env_remove("PGSSLMODE")
+        .env_remove("PGSSLROOTCERT")
         .env("NO_COLOR", "1")
         .stdin(Stdio::null());
     command

@@ -62,6 +62,14 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Owner(#[from] crate::owner::Error),
+    /// The history was not made by us.
+    #[error("the history in {HISTORY_SCHEMA} is not one that percytech keeps")]
+    #[diagnostic(help(
+        "nothing was run. The schema or the table belongs to a role that is neither the owner of the schema, nor you, \
+         nor a superuser, or somebody has put a trigger, a rule or row level security on the table: look at it with \
+         \\d+ in psql, and find out who did that"
+    ))]
+    ForeignHistory,
     /// Refinery refused what our own checks let through.
     #[error("the migration engine refused: {0}")]
     #[diagnostic(help("percytech migrate status shows how files and history compare"))]

@@ -28,26 +28,15 @@ pub fn become_owner(transaction: &mut Transaction<'_>, config: &Config, task: &s
         .map_err(|error| Error { task: task.to_owned(), owner: owner.clone(), source: error.into() })
 }
 
-/// Where temporary tables are looked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TemporaryTables {
-    /// Before all others, as PostgreSQL has it.
-    First,
-    /// After all others: one that was left behind hides no table.
-    Last,
-}
-
-/// Pins the search path of the transaction, so that a statement means the same whoever runs it.
-pub fn pin_search_path(
-    transaction: &mut Transaction<'_>,
-    config: &Config,
-    temporary: TemporaryTables,
-) -> Result<(), postgres::Error> {
-    let mut path: Vec<_> = config.schemas.iter().map(String::as_str).chain(["extensions"]).collect();
-    match temporary {
-        TemporaryTables::First => path.insert(0, "pg_temp"),
-        TemporaryTables::Last => path.push("pg_temp"),
-    }
-    let path: Vec<_> = path.into_iter().map(escape_identifier).collect();
+/// Pins the search path of a migration's transaction, so that it means the same whoever runs it. Temporary tables come
+/// last: one that was left behind hides no table.
+pub fn pin_search_path(transaction: &mut Transaction<'_>, config: &Config) -> Result<(), postgres::Error> {
+    let path: Vec<_> = config
+        .schemas
+        .iter()
+        .map(String::as_str)
+        .chain(["extensions", "pg_temp"])
+        .map(escape_identifier)
+        .collect();
     transaction.batch_execute(&format!("set local search_path = {}", path.join(", ")))
 }

@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::database::{self, SqlError};
 use crate::migrate::lock;
-use crate::owner::{self, TemporaryTables, become_owner, pin_search_path};
+use crate::owner::{self, become_owner};
 use crate::script::Script;
 use protection::Protection;
 
@@ -260,7 +260,9 @@ fn plan(
     declared: &Declaration,
     prune: bool,
 ) -> Result<Plan, Error> {
-    pin_search_path(transaction, config, TemporaryTables::First)?;
+    // With nothing else on the path, an operator or a function that somebody has put into a schema of the brands is not
+    // taken for PostgreSQL's own, neither in a declaration nor in what is read of the tables.
+    transaction.batch_execute("set local search_path = pg_temp, pg_catalog")?;
     become_owner(transaction, config, "reading and changing policies")?;
     let wanted = wanted_protection(transaction, config, declared)?;
     let tables = transaction

@@ -75,10 +75,11 @@ impl Script {
         &self.statements
     }
 
-    /// Runs the statements one after the other, and stops at the first that fails.
+    /// Runs the statements one after the other, and stops at the first that fails. Each is sent as one statement and
+    /// cannot be two, however the server has been told to read strings.
     pub fn run(&self, client: &mut impl GenericClient) -> Result<(), Box<Error>> {
         for statement in &self.statements {
-            client.batch_execute(&statement.sql).map_err(|error| self.server_error(statement, error))?;
+            client.execute(&statement.sql, &[]).map_err(|error| self.server_error(statement, error))?;
         }
         Ok(())
     }

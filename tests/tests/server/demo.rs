@@ -96,7 +96,7 @@ fn a_demo_that_fails_leaves_nothing() {
 fn a_demo_of_a_schema_that_leaks_says_so() {
     let place = place();
     let leaking =
-        edited_sql("policies", "(brand_id = (select percytech.current_brand()::brand_id))", "(true)");
+        edited_sql("policies", "(brand_id = (select percytech.current_brand()::public.brand_id))", "(true)");
     run(&mut demo(&place, &["--policies", leaking.path().to_str().unwrap()]))
         .expect(2)
         .says(&["isolation is broken: without a brand in context, rows are visible"]);

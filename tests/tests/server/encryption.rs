@@ -121,12 +121,13 @@ fn a_server_that_cannot_prove_who_it_is_is_refused_where_that_is_asked_for() {
 fn a_server_that_does_not_encrypt_is_refused_where_that_is_asked_for() {
     let server = EncryptingServer::start(false);
     assert!(!server.connect("localhost", "").unwrap());
-    for mode in ["require", "verify-full"] {
-        run(percytech(&["verify"]).env("DATABASE_URL", server.url("localhost", &format!("sslmode={mode}"))))
-            .expect(2);
-        let refused = server
-            .connect("localhost", &format!("sslmode={mode}&sslrootcert={}", server.authority.display()));
+    let trusted = format!("sslmode=verify-full&sslrootcert={}", server.authority.display());
+    for options in ["sslmode=require", &trusted] {
+        let refused = server.connect("localhost", options);
         assert!(matches!(refused, Err(Error::NotEncrypted { .. })), "{refused:?}");
+        run(percytech(&["verify"]).env("DATABASE_URL", server.url("localhost", options)))
+            .expect(2)
+            .says(&["could not be encrypted: server does not support TLS"]);
     }
 }
 
@@ -136,6 +137,15 @@ fn an_encryption_that_cannot_be_is_told() {
         run(percytech(&["verify"]).env("DATABASE_URL", format!("postgresql://localhost/x?{options}")))
     };
     refused("sslmode=verify-ca").expect(2).says(&["sslmode=verify-ca is not supported", "verify-full"]);
+    refused("sslmode=require&sslrootcert=/no/such.pem")
+        .expect(2)
+        .says(&["sslrootcert has no effect unless sslmode=verify-full"]);
+    run(percytech(&["verify"])
+        .env("DATABASE_URL", "postgresql://localhost/x")
+        .env("PGSSLMODE", "require")
+        .env("PGSSLROOTCERT", "/no/such.pem"))
+    .expect(2)
+    .says(&["leave out sslrootcert and PGSSLROOTCERT"]);
     refused("sslmode=verify-full&sslrootcert=/no/such.pem")
         .expect(2)
         .says(&["cannot read certificates from /no/such.pem", "PEM file"]);

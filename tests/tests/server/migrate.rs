@@ -145,14 +145,62 @@ fn a_migration_and_its_history_row_are_one_transaction() {
     database
         .superuser()
         .batch_execute(
-            "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no history'; end $$;
-             create trigger refuse before insert on percytech_migrations.refinery_schema_history
-               execute function refuse()",
+            "alter table percytech_migrations.refinery_schema_history add constraint no_more check (version < 2026010200)",
         )
         .unwrap();
     let directory = migrations(&[("2026-01-02-t.sql", "create table t (id int);\n-- rollback\n")]);
-    migrate(&database, "up", &directory).expect(2).says(&["no history"]);
+    migrate(&database, "up", &directory).expect(2).says(&["violates check constraint \"no_more\""]);
     assert_eq!(tables(&database), [] as [&str; 0]);
+}
+
+#[test]
+fn a_history_that_somebody_else_has_made_is_not_trusted() {
+    let plants = [
+        "create schema percytech_migrations authorization test_app",
+        "create schema percytech_migrations;
+         create table percytech_migrations.refinery_schema_history (version int4, name text, applied_on text, checksum text);
+         alter table percytech_migrations.refinery_schema_history owner to test_app",
+        "create schema percytech_migrations;
+         create table percytech_migrations.refinery_schema_history (version int4, name text, applied_on text, checksum text);
+         create function public.plant() returns trigger language plpgsql as $$ begin alter role test_app superuser; return new; end $$;
+         create trigger plant before insert on percytech_migrations.refinery_schema_history
+           for each row execute function public.plant()",
+    ];
+    for plant in plants {
+        let database = TestDatabase::empty();
+        let mut superuser = database.superuser();
+        superuser.batch_execute(plant).unwrap();
+        for command in ["up", "status"] {
+            run(&mut database.percytech(&["migrate", command]))
+                .expect(2)
+                .says(&["the history in percytech_migrations is not one that percytech keeps"]);
+        }
+        assert!(!value::<bool>(&mut superuser, "select rolsuper from pg_roles where rolname = 'test_app'"));
+    }
+}
+
+#[test]
+fn a_statement_is_one_statement_however_strings_are_read() {
+    let database = TestDatabase::empty();
+    let text = "set standard_conforming_strings = off;\ncreate table half (id int);\nselect 'a\\' , ' ; commit; --';\nselect 1 / 0;\n-- rollback\n";
+    migrate(&database, "up", &migrations(&[("2026-01-02-t.sql", text)])).expect(2);
+    assert_eq!(tables(&database), [] as [&str; 0]);
+}
+
+#[test]
+fn who_a_migration_has_become_does_not_reach_the_next() {
+    let database = TestDatabase::empty();
+    let directory = migrations(&[
+        (
+            "2026-01-02-becomes.sql",
+            "-- as-invoker: to become another\nset session authorization percytech_owner;\n-- rollback\n",
+        ),
+        ("2026-01-03-is.sql", "-- as-invoker: to see who it is\ncreate table made (id int);\n-- rollback\n"),
+    ]);
+    migrate(&database, "up", &directory).expect(0);
+    let owner: String =
+        value(&mut database.superuser(), "select tableowner::text from pg_tables where tablename = 'made'");
+    assert_eq!(owner, "postgres");
 }
 
 #[test]

@@ -170,15 +170,72 @@ fn partitions_in_other_schemas_get_the_policies_too() {
             "create schema parts authorization percytech_owner; set role percytech_owner;
              create table events (id uuid, brand_id brand_id not null) partition by list (brand_id);
              create table parts.gnymble partition of events for values in ('gnymble');
-             create table parts.child () inherits (public.customers); reset role",
+             create table parts.child () inherits (public.customers);
+             create table parts.parent (like public.messages); alter table public.messages inherit parts.parent;
+             reset role",
         )
         .unwrap();
     let found = run(&mut database.percytech(&["verify"])).expect(1);
-    for table in ["parts.gnymble", "parts.child", "public.events"] {
+    for table in ["parts.gnymble", "parts.child", "parts.parent", "public.events"] {
         assert!(found.stdout.contains(&format!("{table}\n")), "{table}: {}", found.stdout);
     }
     run(&mut database.percytech(&["policies", "apply"])).expect(0);
     run(&mut database.percytech(&["verify"])).expect(0);
+}
+
+#[test]
+fn an_operator_that_somebody_has_planted_is_not_taken_for_postgresqls_own() {
+    let database = TestDatabase::migrated();
+    let intact = database.dump();
+    let mut superuser = database.superuser();
+    superuser
+        .batch_execute(
+            "create function public.always(brand_id, brand_id) returns bool language sql immutable as 'select true';
+             create operator public.= (leftarg = brand_id, rightarg = brand_id, function = public.always)",
+        )
+        .unwrap();
+    run(&mut database.percytech(&["policies", "diff"])).expect(0);
+    superuser
+        .batch_execute("drop policy brand_floor on customers; drop policy app_access on customers")
+        .unwrap();
+    run(&mut database.percytech(&["policies", "apply"])).expect(0);
+    superuser
+        .batch_execute("drop operator public.= (brand_id, brand_id); drop function public.always")
+        .unwrap();
+    assert_eq!(database.dump(), intact);
+}
+
+#[test]
+fn grants_on_columns_and_grant_options_settle_whatever_was_done_with_them() {
+    let database = TestDatabase::migrated();
+    let (reader, middleman) =
+        (format!("reader_of_{}", database.name()), format!("middleman_of_{}", database.name()));
+    let mut superuser = database.superuser();
+    superuser
+        .batch_execute(&format!(
+            "create role {reader}; create role {middleman}; grant usage on schema public to {reader}, {middleman}"
+        ))
+        .unwrap();
+    let declared = format!(
+        "grant select (id) on brand_table to {reader}; grant select on brand_table to {middleman} with grant option;"
+    );
+    let declared = sql_and("policies", &[("more.sql", &declared)]);
+    let directory = declared.path().to_str().unwrap();
+    run(&mut database.percytech(&["policies", "apply", "--dir", directory])).expect(0);
+    let settled = database.dump();
+    superuser
+        .batch_execute(&format!(
+            "grant select on customers to {reader}; set role {middleman}; grant select on customers to public; reset role"
+        ))
+        .unwrap();
+    run(&mut database.percytech(&["policies", "apply", "--dir", directory])).expect(0);
+    run(&mut database.percytech(&["policies", "diff", "--dir", directory])).expect(0);
+    let sorted = |dump: &str| {
+        let mut lines: Vec<_> = dump.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&database.dump()), sorted(&settled));
 }
 
 #[test]
@@ -205,7 +262,7 @@ fn a_slip_in_a_declaration_is_shown_with_file_and_line_and_changes_nothing() {
     let database = TestDatabase::migrated();
     let intact = database.dump();
     for (from, to, words) in [
-        ("as restrictive", "as restrictiv", "floor.sql:10: unrecognized row security option \"restrictiv\""),
+        ("as restrictive", "as restrictiv", "floor.sql:11: unrecognized row security option \"restrictiv\""),
         (
             "percytech.current_brand()",
             "percytech.curent_brand()",

@@ -7,7 +7,7 @@ use percytech_toolkit::cluster::{Cluster, Installation, SUPERUSER};
 use percytech_toolkit::config::Config;
 use percytech_toolkit::database;
 use percytech_toolkit::migrate::file;
-use percytech_toolkit::owner::{TemporaryTables, pin_search_path};
+use percytech_toolkit::owner::pin_search_path;
 use postgres::Client;
 use postgres::error::SqlState;
 
@@ -416,7 +416,7 @@ fn every_migration_has_a_way_back_that_restores_what_was() {
     for file in files.iter().rev() {
         let rollback = file.rollback.as_ref().unwrap_or_else(|| panic!("{} has no way back", file.name()));
         let mut transaction = client.transaction().unwrap();
-        pin_search_path(&mut transaction, &config, TemporaryTables::Last).unwrap();
+        pin_search_path(&mut transaction, &config).unwrap();
         if file.run_as == file::RunAs::Owner {
             transaction.batch_execute("set local role percytech_owner").unwrap();
         }

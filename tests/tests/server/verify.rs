@@ -117,7 +117,7 @@ fn with_edit(directory: &str, from: &str, to: &str) -> TestDatabase {
 
 #[test]
 fn a_protection_that_is_taken_out_of_the_policies_is_missed() {
-    let condition = "(brand_id = (select percytech.current_brand()::brand_id))";
+    let condition = "(brand_id = (select percytech.current_brand()::public.brand_id))";
     for (from, to, rule) in [
         ("alter table brand_table enable row level security;", "", "require-row-security"),
         ("alter table brand_table force row level security;", "", "require-forced-row-security"),
@@ -360,6 +360,13 @@ fn casts_and_collations_that_make_brands_equal_are_found() {
 }
 
 #[test]
+fn an_inout_cast_is_no_false_alarm() {
+    let database = TestDatabase::migrated();
+    database.superuser().batch_execute("create cast (varchar as brand_id) with inout as implicit").unwrap();
+    run(&mut database.percytech(&["verify"])).expect(0);
+}
+
+#[test]
 fn functions_that_run_as_somebody_else_are_named_as_not_checked() {
     let database = TestDatabase::migrated();
     database
@@ -399,7 +406,7 @@ fn a_foreign_table_is_found() {
 fn a_floor_may_be_of_several_policies() {
     let database = TestDatabase::migrated();
     let mut superuser = database.superuser();
-    let condition = "(brand_id = (select percytech.current_brand()::brand_id))";
+    let condition = "(brand_id = (select percytech.current_brand()::public.brand_id))";
     superuser
         .batch_execute(&format!(
             "drop policy brand_floor on customers;

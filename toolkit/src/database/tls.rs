@@ -1,6 +1,7 @@
 //! Encrypted connections, by libpq's names: `sslmode` and `sslrootcert` of a database URL.
 //!
-//! `prefer` (the default) and `require` encrypt without asking who the server is, as libpq does; `verify-full` asks:
+//! `prefer` (the default) and `require` encrypt without asking who the server is, as libpq does where no root
+//! certificate is named; `verify-full` asks:
 //! its certificate must be for the host's name, and signed by `sslrootcert` or by an authority that the system trusts.
 
 use std::ops::Range;
@@ -24,6 +25,10 @@ pub enum Error {
         "it is disable, prefer, require (encrypted) or verify-full (encrypted, to the right server)"
     ))]
     Mode(String),
+    /// Whom to trust is said, and that nobody is to be asked.
+    #[error("sslrootcert has no effect unless sslmode=verify-full")]
+    #[diagnostic(help("say sslmode=verify-full, or leave out sslrootcert and PGSSLROOTCERT"))]
+    RootWithoutVerify,
     /// The certificates to trust cannot be read.
     #[error("cannot read certificates from {}: {reason}", file.display())]
     #[diagnostic(help("sslrootcert names a PEM file with the certificates of who signed the server's"))]
@@ -55,16 +60,25 @@ pub struct Encryption {
 }
 
 impl Encryption {
-    /// Takes `sslmode` and `sslrootcert` out of a database URL: the client library knows fewer modes.
+    /// Takes `sslmode` and `sslrootcert` out of a database URL: the client library knows fewer modes. What the URL
+    /// lacks is taken from PGSSLMODE and PGSSLROOTCERT.
     pub fn take_from(url: &mut String) -> Result<Self, Error> {
-        let root_certificate = take_option(url, "sslrootcert").map(PathBuf::from);
-        let (mode, verify) = match take_option(url, "sslmode").as_deref() {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let named = take_option(url, "sslrootcert");
+        let mode = take_option(url, "sslmode").or_else(|| variable("PGSSLMODE"));
+        let (mode, verify) = match mode.as_deref() {
             Some("disable") => (SslMode::Disable, false),
             None | Some("prefer") => (SslMode::Prefer, false),
             Some("require") => (SslMode::Require, false),
             Some("verify-full") => (SslMode::Require, true),
             Some(other) => return Err(Error::Mode(other.to_owned())),
         };
+        let is_asked_for = named.is_some() || mode == SslMode::Require;
+        let root_certificate = named.or_else(|| variable("PGSSLROOTCERT")).map(PathBuf::from);
+        // To encrypt to whoever answers, where somebody has said whom to trust, would be less than was asked for.
+        if root_certificate.is_some() && is_asked_for && !verify {
+            return Err(Error::RootWithoutVerify);
+        }
         Ok(Self { mode, verify, root_certificate })
     }
 
@@ -280,6 +294,8 @@ mod tests {
         assert!(mode("verify-full").unwrap().verify);
         assert!(!mode("require").unwrap().verify);
         assert!(matches!(mode("verify-ca"), Err(Error::Mode(_))));
+        assert!(matches!(mode("require sslrootcert=/x"), Err(Error::RootWithoutVerify)));
+        assert!(matches!(mode("prefer sslrootcert=/x"), Err(Error::RootWithoutVerify)));
         assert_eq!(Encryption::take_from(&mut "host=h".to_owned()).unwrap().mode, SslMode::Prefer);
     }
 }

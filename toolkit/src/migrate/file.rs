@@ -73,6 +73,15 @@ pub enum Error {
         /// What it should say.
         meant: &'static str,
     },
+    /// A carriage return stands alone.
+    #[error("{}:{line}: a carriage return ends no line", file.display())]
+    #[diagnostic(help("end lines with LF, or with CR and LF; within a string, write E'\\r'"))]
+    CarriageReturn {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
     /// There is no migration at all.
     #[error("there is no migration in {}", directory.display())]
     #[diagnostic(help("name the directory with --dir; a migration is called YYYY-MM-DD-description.sql"))]
@@ -172,6 +181,11 @@ impl MigrationFile {
         let (version, description) = parse_name(path)?;
         // A checkout that turns LF into CRLF has not edited the migration.
         let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+        if let Some(at) = text.find('\r') {
+            // SQL takes it for the end of a line, and so of a comment; we would not see the marker behind it.
+            let line = text[..at].matches('\n').count() + 1;
+            return Err(Error::CarriageReturn { file: path.to_path_buf(), line });
+        }
         refuse_near_markers(path, &text)?;
         let (up, rollback) = split_rollback(&text);
         let is_invokers = top(&up).any(|line| line.starts_with(AS_INVOKER));
@@ -271,7 +285,12 @@ fn refuse_near_markers(path: &Path, text: &str) -> Result<(), Error> {
         let (head, reason) = comment.split_once(':').unwrap_or((comment, ""));
         let is_invokers = index < top && line.starts_with(AS_INVOKER) && !reason.trim().is_empty();
         let meant = match letters(head).as_str() {
-            "rollback" | "down" if letters(reason).is_empty() && line.trim_end() != ROLLBACK => ROLLBACK,
+            "rollback" | "down" | "undo" | "goosedown"
+                if letters(reason).is_empty() && line.trim_end() != ROLLBACK =>
+            {
+                ROLLBACK
+            }
+            "migrate" if letters(reason) == "down" => ROLLBACK,
             "asinvoker" if !is_invokers => "-- as-invoker: reason, in the comment at the top",
             _ => continue,
         };
@@ -378,6 +397,9 @@ mod tests {
             "-- == rollback ==",
             "/* rollback */",
             "-- down",
+            "-- migrate:down",
+            "-- +goose Down",
+            "-- @UNDO",
             "  -- as-invoker: in a body",
         ] {
             assert!(refused(&format!("select 1;\n{line}\nselect 2;\n")), "{line}");
@@ -392,6 +414,15 @@ mod tests {
         ] {
             assert!(!refused(&format!("-- top\n{line}\nselect 2;\n")), "{line}");
         }
+    }
+
+    #[test]
+    fn a_carriage_return_that_ends_no_line_is_refused() {
+        let parsed = MigrationFile::parse(
+            Path::new("2026-11-22-x.sql"),
+            "select 1;\n-- a\r-- rollback\rdrop table t;\n",
+        );
+        assert!(matches!(parsed, Err(Error::CarriageReturn { line: 2, .. })));
     }
 
     #[test]

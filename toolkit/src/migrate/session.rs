@@ -12,7 +12,7 @@ use super::file::{MigrationFile, RunAs};
 use super::{Error, HISTORY_SCHEMA, HISTORY_TABLE};
 use crate::config::Config;
 use crate::database;
-use crate::owner::{TemporaryTables, become_owner, pin_search_path};
+use crate::owner::{become_owner, pin_search_path};
 use crate::script::Script;
 
 /// A connection that holds the lock, and the migration that is to run next.
@@ -83,33 +83,37 @@ impl<'a> Session<'a> {
         if self.locked_by != Some(backend) {
             return Err(Error::Pooled);
         }
-        pin_search_path(&mut transaction, self.config, TemporaryTables::Last)
-            .map_err(database::Error::from)?;
+        pin_search_path(&mut transaction, self.config).map_err(database::Error::from)?;
         let owner = self.config.owner.as_deref();
-        keep_history(&mut transaction, owner).map_err(database::Error::from)?;
+        keep_history(&mut transaction, owner)?;
         if file.run_as == RunAs::Owner {
             become_owner(&mut transaction, self.config, &format!("running {}", file.path.display()))?;
         }
         script.run(&mut transaction)?;
         if file.run_as == RunAs::Invoker {
             // It may have been the one that creates the owner.
-            keep_history(&mut transaction, owner).map_err(database::Error::from)?;
+            keep_history(&mut transaction, owner)?;
         }
         transaction.batch_execute(record).map_err(database::Error::from)?;
         transaction.commit().map_err(database::Error::from)?;
-        // What it leaves in the session, a context or a temporary table, is not to reach the next one. Locks are kept.
-        for statement in ["reset all", "discard temp"] {
+        // What it leaves in the session, a context, a role or a temporary table, is not to reach the next one. Locks are
+        // kept.
+        for statement in ["reset session authorization", "reset role", "reset all", "discard temp"] {
             self.client.batch_execute(statement).map_err(database::Error::from)?;
         }
         Ok(())
     }
 
     fn read_history(&mut self, query: &str) -> Result<Vec<Migration>, Error> {
-        let is_kept = self
+        let owner = self.config.owner.as_deref();
+        let state = self
             .client
-            .query_one("select to_regclass($1) is not null", &[&HISTORY_TABLE])
+            .query_one(include_str!("history_state.sql"), &[&HISTORY_TABLE, &owner, &HISTORY_SCHEMA])
             .map_err(database::Error::from)?;
-        if !is_kept.get::<_, bool>(0) {
+        if state.get("is_foreign") {
+            return Err(Error::ForeignHistory);
+        }
+        if !state.get::<_, bool>("is_kept") {
             return Ok(Vec::new());
         }
         let rows = self.client.query(query, &[]).map_err(database::Error::from)?;
@@ -154,9 +158,24 @@ impl Migrate for Session<'_> {
 }
 
 /// Makes the history table where there is none, and gives it to the owner once that can be done.
-fn keep_history(transaction: &mut Transaction<'_>, owner: Option<&str>) -> Result<(), postgres::Error> {
-    let state = transaction.query_one(include_str!("history_state.sql"), &[&HISTORY_TABLE, &owner])?;
-    let (is_kept, is_owners, can_be_given): (bool, bool, bool) = (state.get(0), state.get(1), state.get(2));
+fn keep_history(transaction: &mut Transaction<'_>, owner: Option<&str>) -> Result<(), Error> {
+    let state = transaction
+        .query_one(include_str!("history_state.sql"), &[&HISTORY_TABLE, &owner, &HISTORY_SCHEMA])
+        .map_err(database::Error::from)?;
+    if state.get("is_foreign") {
+        return Err(Error::ForeignHistory);
+    }
+    make_history(transaction, owner, state.get("is_kept"), state.get("is_owners"), state.get("can_be_given"))
+        .map_err(|error| database::Error::from(error).into())
+}
+
+fn make_history(
+    transaction: &mut Transaction<'_>,
+    owner: Option<&str>,
+    is_kept: bool,
+    is_owners: bool,
+    can_be_given: bool,
+) -> Result<(), postgres::Error> {
     if !is_kept {
         transaction.batch_execute(&format!("create schema if not exists {HISTORY_SCHEMA}"))?;
         transaction.batch_execute(&Session::assert_migrations_table_query(HISTORY_TABLE))?;

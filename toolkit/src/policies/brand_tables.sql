@@ -1,5 +1,5 @@
 -- Every table of the schemas ($1) that has the brand column ($2), but those that an extension brought along; and their
--- partitions and children, in whatever schema: they hold rows of the same table.
+-- partitions, children and parents, in whatever schema: each shows rows of the others.
 with recursive tables as (
   select pg_class.oid
   from pg_class
@@ -12,9 +12,13 @@ with recursive tables as (
       where classid = 'pg_class'::regclass and objid = pg_class.oid and deptype = 'e'
     )
   union
-  select inhrelid
+  select relatives.oid
   from tables
-  join pg_inherits on inhparent = tables.oid
+  cross join lateral (
+    select inhrelid from pg_inherits where inhparent = tables.oid
+    union all
+    select inhparent from pg_inherits where inhrelid = tables.oid
+  ) as relatives (oid)
 )
 select pg_class.oid
 from tables

@@ -77,7 +77,9 @@ impl Protection {
 
     fn compare_grants(&self, actual: &Protection, difference: &mut Difference) {
         let table = &actual.table;
-        // First what goes: with a privilege on the table, those on its columns go too.
+        // First what goes. With it goes more: with a privilege on the table those on its columns, and with a grant
+        // option what it was used for.
+        let mut touched = BTreeSet::new();
         for grant in actual.grants.difference(&self.grants) {
             let sql = grant.revoke(table, &self.grants);
             let is_exact = NEVER_UNDECLARED.contains(&grant.grantee.as_str())
@@ -86,15 +88,25 @@ impl Protection {
             if !statements.contains(&sql) {
                 statements.push(sql);
             }
+            touched.insert((grant.grantor.as_ref().unwrap_or(&grant.grantee), grant.command()));
         }
-        for Grant { grantee, privilege, grantable, .. } in self.grants.difference(&actual.grants) {
-            let option = if *grantable { " with grant option" } else { "" };
-            difference.missing.push(format!("grant {privilege} on {table} to {grantee}{option}"));
+        for declared in &self.grants {
+            if !actual.grants.contains(declared) || touched.contains(&(&declared.grantee, declared.command()))
+            {
+                let Grant { grantee, privilege, grantable, .. } = declared;
+                let option = if *grantable { " with grant option" } else { "" };
+                difference.missing.push(format!("grant {privilege} on {table} to {grantee}{option}"));
+            }
         }
     }
 }
 
 impl Grant {
+    /// The command that it allows, on the table or on a column.
+    fn command(&self) -> &str {
+        self.privilege.split(' ').next().unwrap_or_default()
+    }
+
     /// What takes it back. What another than the owner has granted goes when that one may grant no more.
     fn revoke(&self, table: &str, declared: &BTreeSet<Grant>) -> String {
         let Self { grantee, privilege, grantor, .. } = self;

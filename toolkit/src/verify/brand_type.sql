@@ -5,5 +5,5 @@ select
   exists (
     select
     from pg_cast
-    where oid >= 16384 and (castsource = to_regtype($1) or casttarget = to_regtype($1))
+    where oid >= 16384 and castmethod = 'f' and (castsource = to_regtype($1) or casttarget = to_regtype($1))
   ) as has_casts

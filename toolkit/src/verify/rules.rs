@@ -1,5 +1,6 @@
 //! The rules, one file each. A new one is a file and a line here.
 
+mod forbid_rewrite_rules;
 mod require_brand_column;
 mod require_brand_column_not_null;
 mod require_brand_column_second;
@@ -25,4 +26,5 @@ pub const ALL: &[&Rule] = &[
     &require_policies_for_every_command::RULE,
     &require_brand_scoped_policies::RULE,
     &require_security_invoker_views::RULE,
+    &forbid_rewrite_rules::RULE,
 ];
