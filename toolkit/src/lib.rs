@@ -13,4 +13,5 @@ pub mod output;
 pub mod owner;
 pub mod policies;
 pub mod script;
+pub mod tables;
 pub mod verify;

@@ -22,6 +22,7 @@ use crate::database::{self, SqlError};
 use crate::migrate::lock;
 use crate::owner::{self, become_owner};
 use crate::script::Script;
+use crate::tables;
 use protection::Protection;
 
 /// The name that stands for each brand table in a declaration.
@@ -265,11 +266,13 @@ fn plan(
     transaction.batch_execute("set local search_path = pg_temp, pg_catalog")?;
     become_owner(transaction, config, "reading and changing policies")?;
     let wanted = wanted_protection(transaction, config, declared)?;
-    let tables = transaction
-        .query(include_str!("policies/brand_tables.sql"), &[&config.schemas, &config.brand.column])?
+    let all: Vec<_> =
+        tables::of_schemas(transaction, &config.schemas)?.into_iter().map(|table| table.oid).collect();
+    let tables: Vec<u32> = transaction
+        .query(include_str!("policies/with_column.sql"), &[&all, &config.brand.column])?
         .iter()
         .map(|row| row.get(0))
-        .collect::<Vec<u32>>();
+        .collect();
     if tables.is_empty() {
         return Err(Error::NoBrandTable {
             schemas: config.schemas.join(", "),

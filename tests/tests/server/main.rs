@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod brand_context;
+mod connection;
 mod demo;
 mod encryption;
 mod isolation;
 mod migrate;
+mod migration_files;
 mod policies;
 mod schema;
 mod verify;

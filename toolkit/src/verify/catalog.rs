@@ -9,6 +9,7 @@ use postgres_protocol::escape::escape_identifier;
 use super::Error;
 use super::scope::{Casts, Scope};
 use crate::config::Config;
+use crate::tables;
 
 /// The catalog as one snapshot shows it.
 pub struct Catalog<'t, 'c> {
@@ -136,10 +137,9 @@ impl<'t, 'c> Catalog<'t, 'c> {
             Casts::Faithful(brand_type.get("name"))
         };
         let scope = Scope::new(&config.brand, casts);
-        let mut tables: Vec<_> = transaction
-            .query(include_str!("tables.sql"), &[&config.schemas])?
-            .iter()
-            .map(|row| Table { oid: row.get("oid"), name: row.get("name"), policies: Vec::new() })
+        let mut tables: Vec<_> = tables::of_schemas(transaction, &config.schemas)?
+            .into_iter()
+            .map(|table| Table { oid: table.oid, name: table.name, policies: Vec::new() })
             .collect();
         let oids: Vec<_> = tables.iter().map(|table| table.oid).collect();
         let mut policies: BTreeMap<u32, Vec<Policy>> = BTreeMap::new();
