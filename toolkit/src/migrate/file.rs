@@ -1,9 +1,7 @@
 //! Migration files: `YYYY-MM-DD-description.sql`, and `YYYY-MM-DD-NN-description.sql` for the second and later of a day.
 //!
-//! What comes before a line `-- rollback` is applied; what comes after takes it back. Lines that say how to run it:
-//!
-//! - `-- as-invoker: reason`: by the user who runs the migrations, not as the owner of the schema.
-//! - `-- irreversible: reason`: there is no way back, and why.
+//! What comes before a line `-- rollback` is applied; what comes after takes it back. A line `-- as-invoker: reason` in
+//! the comment at the top has it run as the user who runs the migrations, not as the owner of the schema.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
