@@ -1,125 +1,104 @@
-//! The brand context: the setting `app.current_brand`, and the functions that set, read and clear it.
+//! The brand context: the functions that choose, read and seal it.
 //!
-//! Without a context `current_brand()` is NULL, the policies compare with NULL, and no row is visible.
+//! Without a context `current_brand()` is NULL, the policies compare with NULL, and no row is visible. What is allowed is
+//! decided in `percytech_core::brand`.
 
-use std::ffi::{CStr, CString, c_char, c_void};
+mod backend;
+mod labels;
+mod settings;
 
-use percytech_core::brand::Brand;
+use percytech_core::brand::context::{self, Request};
+use percytech_core::brand::refused::Refused;
+use percytech_core::brand::session::Session;
+use percytech_core::brand::{Brand, authority};
+use pgrx::JsonB;
 use pgrx::prelude::*;
-use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
-use crate::brand_labels::brands;
-use crate::refusal::{raise, refuse_setting};
+use crate::refusal::or_raise;
+use backend::Backend;
+pub use settings::define as define_settings;
 
-const SETTING: &CStr = c"app.current_brand";
-
-static CURRENT_BRAND: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
-
-/// Defines `app.current_brand`. A value that a session put there before the library was loaded passes the same check,
-/// and is dropped with a warning where it fails.
-#[expect(
-    unsafe_code,
-    reason = "a setting with hooks has no safe constructor; the hook is guarded against panics"
-)]
-pub fn define_setting() {
-    // SAFETY: the hook is #[pg_guard], and the name and descriptions are 'static.
-    unsafe {
-        GucRegistry::define_string_guc_with_hooks(
-            SETTING,
-            c"The brand whose rows this session sees.",
-            c"A label of the enum public.brand_id. When it is empty, no row of a brand table is visible.",
-            &CURRENT_BRAND,
-            GucContext::Userset,
-            GucFlags::default(),
-            Some(check_current_brand),
-            None,
-            None,
-        );
-    }
-}
-
-/// Refuses a value that is no brand, wherever it comes from.
+/// Makes `brand` the context of this transaction, or of the session where `is_local` is false; returns it. NULL clears the
+/// context instead. With `seal` the context cannot change until the transaction ends, but by a superuser.
 ///
-/// Three cannot be told, and need not be: a parallel worker copies what its leader has passed; outside a transaction (a
-/// connection option) the catalog cannot be read; and a database without brands may be where a dump of roles is
-/// restored, or where a configuration file reaches. `current_brand()` checks whatever it reads.
-#[pg_guard]
-#[expect(unsafe_code, reason = "PostgreSQL passes the new value by pointer")]
-unsafe extern "C-unwind" fn check_current_brand(
-    newval: *mut *mut c_char,
-    _extra: *mut *mut c_void,
-    source: pg_sys::GucSource::Type,
-) -> bool {
-    // SAFETY: PostgreSQL calls a check hook with a pointer to the new value, which is NULL or a C string.
-    let (label, checkable) = unsafe {
-        let value = *newval;
-        let label = if value.is_null() { c"" } else { CStr::from_ptr(value) };
-        (label, !pg_sys::InitializingParallelWorker && pg_sys::IsTransactionState())
-    };
-    if label.is_empty() || !checkable {
-        return true;
-    }
-    let brands = brands();
-    let said_in_this_session = source == pg_sys::GucSource::PGC_S_SESSION;
-    if brands.is_empty() && !said_in_this_session {
-        return true;
-    }
-    match brands.find(&label.to_string_lossy()) {
-        Ok(_) => true,
-        Err(unknown) => {
-            refuse_setting(&unknown);
-            false
+/// Errors: 22023 when there is no such brand; 42501 when the session may not act as it, or the context is sealed to
+/// another.
+#[pg_extern(volatile, parallel_unsafe)]
+fn set_brand_context(
+    brand: Option<&str>,
+    is_local: default!(Option<bool>, true),
+    seal: default!(Option<bool>, false),
+) -> Option<String> {
+    let session = Backend::now();
+    let brand = brand.map(|label| or_raise(session.brands().find(label).map_err(Refused::from)));
+    // Where it is not said, the context is the one that ends sooner.
+    let is_local = is_local.unwrap_or(true);
+    if !(is_local && context::is_sealed_to(&session, brand.as_ref())) {
+        settings::set_current_brand(brand.as_ref(), is_local);
+        if seal == Some(true) {
+            settings::set_seal(brand.as_ref());
         }
     }
-}
-
-/// Makes `brand` the context of this transaction, or of the session where `is_local` is false; returns it.
-/// NULL clears the context instead. Errors: 22023 when there is no such brand.
-#[pg_extern(volatile, parallel_unsafe)]
-fn set_brand_context(brand: Option<&str>, is_local: default!(Option<bool>, true)) -> Option<String> {
-    let brand = brand.map(|label| brands().find(label).unwrap_or_else(|unknown| raise(&unknown)));
-    // Where it is not said, the context is the one that ends sooner.
-    assign(brand.as_ref(), is_local.unwrap_or(true));
     brand.map(Brand::into_string)
 }
 
 /// The brand of the context, or NULL. Never raises.
 #[pg_extern(stable, parallel_safe)]
 fn current_brand() -> Option<String> {
-    let label = CURRENT_BRAND.get()?;
-    brands().find(label.to_str().ok()?).ok().map(Brand::into_string)
+    context::current(&Backend::now()).brand.map(Brand::into_string)
 }
 
-/// Clears the context, for the session and for this transaction: no row of a brand table is visible afterwards.
+/// The brand of the context. Errors: 42501 without one; the error says why.
+#[pg_extern(stable, parallel_safe)]
+fn require_brand() -> String {
+    or_raise(context::require(&Backend::now())).into_string()
+}
+
+/// Clears the context, for the session and for this transaction: no row of a brand table is visible afterwards, but
+/// those of a request whose token names one brand. Errors: 42501 when the context is sealed.
 #[pg_extern(volatile, parallel_unsafe)]
 fn clear_brand_context() {
-    assign(None, false);
+    settings::set_current_brand(None, false);
 }
 
-/// What `SET [LOCAL] app.current_brand` does, by a user of the least privilege.
-#[expect(unsafe_code, reason = "set_config_option is PostgreSQL's own entry point for SET")]
-fn assign(brand: Option<&Brand>, is_local: bool) {
-    // A label of the enum is a C string already, so it has no NUL within it.
-    let value = CString::new(brand.map_or("", Brand::as_str)).unwrap_or_default();
-    let action =
-        if is_local { pg_sys::GucAction::GUC_ACTION_LOCAL } else { pg_sys::GucAction::GUC_ACTION_SET };
-    // SAFETY: both strings outlive the call, which copies them.
-    unsafe {
-        pg_sys::set_config_option(
-            SETTING.as_ptr(),
-            value.as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            action,
-            true,
-            0,
-            false,
-        );
+/// The brands that the session may act as, in the order of the enum; empty where there is none.
+#[pg_extern(stable, parallel_safe)]
+fn allowed_brands() -> Vec<String> {
+    authority::allowed(&Backend::now()).into_iter().map(Brand::into_string).collect()
+}
+
+/// The context as `{brand, source, sealed, allowed}`, source one of `setting`, `jwt`, `none`.
+#[pg_extern(stable, parallel_safe)]
+fn brand_context() -> JsonB {
+    JsonB(serde_json::to_value(context::report(&Backend::now())).unwrap_or_default())
+}
+
+/// Makes the brand of the request at hand the context, and seals it: for `PostgREST`'s `db-pre-request`. Writes nothing.
+///
+/// Errors: 22023 when the header `x-brand-id` is no brand; 42501 when the token does not name it.
+#[pg_extern(volatile, parallel_unsafe)]
+fn apply_request_context() {
+    let session = Backend::now();
+    match or_raise(context::of_request(&session)) {
+        Request::Open => settings::set_current_brand(None, true),
+        Request::Sealed(brand) if context::is_sealed_to(&session, brand.as_ref()) => {}
+        Request::Sealed(brand) => {
+            settings::set_current_brand(brand.as_ref(), true);
+            settings::set_seal(brand.as_ref());
+        }
     }
 }
 
 extension_sql_file!(
-    "brand.sql",
+    "brand/grants.sql",
     name = "brand_grants_and_comments",
-    requires = [set_brand_context, current_brand, clear_brand_context]
+    requires = [
+        set_brand_context,
+        current_brand,
+        require_brand,
+        clear_brand_context,
+        allowed_brands,
+        brand_context,
+        apply_request_context,
+    ]
 );

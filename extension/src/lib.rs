@@ -5,7 +5,6 @@
 use pgrx::prelude::*;
 
 mod brand;
-mod brand_labels;
 mod refusal;
 mod search;
 
@@ -16,5 +15,5 @@ extension_sql_file!("encoding.sql", name = "refuse_other_encodings", bootstrap);
 /// Called by PostgreSQL when the library is loaded into a backend.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
-    brand::define_setting();
+    brand::define_settings();
 }

@@ -6,8 +6,12 @@ use percytech_core::error::Refusal;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-/// Raises the refusal as an SQL error.
-pub fn raise(refusal: &dyn Refusal) -> ! {
+/// The value, or the refusal raised as an SQL error.
+pub fn or_raise<T, R: Refusal>(result: Result<T, R>) -> T {
+    result.unwrap_or_else(|refusal| raise(&refusal))
+}
+
+fn raise(refusal: &dyn Refusal) -> ! {
     let mut report = ErrorReport::new(errcode(refusal), refusal.to_string(), "");
     if let Some(detail) = refusal.detail() {
         report = report.set_detail(detail);
@@ -40,6 +44,7 @@ unsafe fn in_error_context(text: Option<String>) -> *mut c_char {
 
 fn errcode(refusal: &dyn Refusal) -> PgSqlErrorCode {
     match refusal.sqlstate() {
+        "42501" => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
         "22023" => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
         _ => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
     }

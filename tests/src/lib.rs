@@ -26,7 +26,7 @@ pub const BRANDS: [&str; 3] = ["gnymble", "percymd", "percytext"];
 /// The tables of the schema, parents first.
 pub const TABLES: [&str; 3] = ["customers", "conversations", "messages"];
 
-/// A login that may do what an application may.
+/// A login that may do what an application may, as every brand.
 pub const APP: &str = "test_app";
 
 /// A login that needs a password, which is `secret`.
@@ -37,9 +37,25 @@ pub const ADMIN: &str = "test_admin";
 
 const TEMPLATE: &str = "migrated";
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+/// A login that may do what an application may, as one brand only.
+#[must_use]
+pub fn login_of(brand: &str) -> String {
+    format!("test_{brand}")
+}
 
-/// The server that all tests of this process share. It ends with the process, however that ends.
+/// Supabase's roles, as it makes them.
+pub const SUPABASE_ROLES: &str = "
+    create role anon nologin noinherit;
+    create role authenticated nologin noinherit;
+    create role service_role nologin noinherit bypassrls;
+    create role authenticator login noinherit;
+    grant anon, authenticated, service_role to authenticator;
+";
+
+static SERVER: LazyLock<Server> = LazyLock::new(|| Server::start(""));
+static SUPABASE: LazyLock<Server> = LazyLock::new(|| Server::start(SUPABASE_ROLES));
+
+/// A server that tests of this process share. It ends with the process, however that ends.
 struct Server {
     host: PathBuf,
     /// Waits for this process to end, and then ends the server.
@@ -49,8 +65,13 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Self {
-        let cluster = Cluster::start(&Installation::find().unwrap(), &["max_connections=200"]).unwrap();
+    /// A server whose roles are these, before the schema is made.
+    fn start(roles: &str) -> Self {
+        let cluster = Cluster::start(
+            &Installation::find().unwrap(),
+            &["max_connections=200", "max_prepared_transactions=10"],
+        )
+        .unwrap();
         let host = cluster.path().to_path_buf();
         let stop = cluster.stop_command().unwrap();
         cluster.keep();
@@ -65,17 +86,23 @@ impl Server {
         server.ask_for_password();
 
         let mut client = server.connect(SUPERUSER, "postgres");
+        client.batch_execute(roles).unwrap();
         client.batch_execute(&format!("create database {TEMPLATE}")).unwrap();
         let mut template = server.connect(SUPERUSER, TEMPLATE);
         migrate_up(&mut template, &sql("migrations"));
         policies_apply(&mut template, &sql("policies"));
         client
             .batch_execute(&format!(
-                "create role {APP} login in role percytech_app;
+                "create role {APP} login in role percytech_app, brand_all;
                  create role {WITH_PASSWORD} login password 'secret';
                  create role {ADMIN} login createdb createrole;"
             ))
             .unwrap();
+        for brand in BRANDS {
+            let create =
+                format!("create role {} login in role percytech_app, brand_{brand}", login_of(brand));
+            client.batch_execute(&create).unwrap();
+        }
         server
     }
 
@@ -97,6 +124,7 @@ impl Server {
 
 /// A database of its own for one test.
 pub struct TestDatabase {
+    server: &'static Server,
     name: String,
 }
 
@@ -104,30 +132,36 @@ impl TestDatabase {
     /// With the schema and its policies, and no rows.
     #[must_use]
     pub fn migrated() -> Self {
-        Self::create(TEMPLATE)
+        Self::create(&SERVER, TEMPLATE)
+    }
+
+    /// The same, on a server with Supabase's roles.
+    #[must_use]
+    pub fn supabase() -> Self {
+        Self::create(&SUPABASE, TEMPLATE)
     }
 
     /// With nothing in it.
     #[must_use]
     pub fn empty() -> Self {
-        Self::create("template0")
+        Self::create(&SERVER, "template0")
     }
 
-    fn create(template: &str) -> Self {
+    fn create(server: &'static Server, template: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let _one_at_a_time = SERVER.copying.lock();
-        SERVER
+        let _one_at_a_time = server.copying.lock();
+        server
             .connect(SUPERUSER, "postgres")
             .batch_execute(&format!("create database {name} template {template}"))
             .unwrap();
-        Self { name }
+        Self { server, name }
     }
 
     /// Where it is, for a user.
     #[must_use]
     pub fn url(&self, user: &str) -> String {
-        SERVER.url(user, &self.name)
+        self.server.url(user, &self.name)
     }
 
     /// Its name.
@@ -139,7 +173,7 @@ impl TestDatabase {
     /// A connection as a user.
     #[must_use]
     pub fn connect(&self, user: &str) -> Client {
-        SERVER.connect(user, &self.name)
+        self.server.connect(user, &self.name)
     }
 
     /// A connection that sees everything.

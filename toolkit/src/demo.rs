@@ -148,7 +148,7 @@ pub fn run(config: &Config, options: &Options<'_>) -> Result<Outcome, Error> {
     stage.heading(
         "The data: three brands in one database, written by the application, under row level security",
     );
-    owner.batch_execute(&format!("create role {APPLICATION} login in role percytech_app"))?;
+    owner.batch_execute(&format!("create role {APPLICATION} login in role percytech_app, brand_all"))?;
     let mut application = connect(&cluster, APPLICATION, DATABASE)?;
     for (brand, customers) in BRANDS.into_iter().zip(CUSTOMERS) {
         stage.step(&format!("{customers} customers of {brand}, their conversations and messages"), || {

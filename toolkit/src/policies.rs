@@ -2,7 +2,8 @@
 //!
 //! A declaration is plain SQL about a table called `brand_table`. It is run as it stands on a temporary table of that
 //! name; what the server then has in its catalog for it is what every brand table must have. So nothing is compared as
-//! text that the server would write differently.
+//! text that the server would write differently. A line `-- if-role-exists: role` in the comment at the top of a file has
+//! it hold only where that role exists.
 
 mod protection;
 
@@ -21,12 +22,15 @@ use crate::config::Config;
 use crate::database::{self, SqlError};
 use crate::migrate::lock;
 use crate::owner::{self, become_owner};
-use crate::script::Script;
+use crate::script::{Script, comment_at_top};
 use crate::tables;
 use protection::Protection;
 
 /// The name that stands for each brand table in a declaration.
 const STAND_IN: &str = "brand_table";
+
+/// Starts the line by which a declaration holds only where a role exists.
+const IF_ROLE_EXISTS: &str = "-- if-role-exists: ";
 
 /// Why policies could not be compared or applied.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -133,7 +137,13 @@ pub struct Plan {
 
 /// The declarations of a directory.
 #[derive(Debug)]
-pub struct Declaration(Vec<Script>);
+pub struct Declaration(Vec<DeclarationFile>);
+
+#[derive(Debug)]
+struct DeclarationFile {
+    script: Script,
+    if_role_exists: Option<String>,
+}
 
 impl Declaration {
     /// Reads every `.sql` file, in the order of their names.
@@ -156,7 +166,10 @@ impl Declaration {
             let text = std::fs::read_to_string(file).map_err(unreadable(file))?;
             let script = Script::parse(file, &text)?;
             refuse_other_statements(&script)?;
-            Ok(script)
+            let if_role_exists = comment_at_top(&text)
+                .find_map(|line| line.strip_prefix(IF_ROLE_EXISTS))
+                .map(|role| role.trim().to_owned());
+            Ok(DeclarationFile { script, if_role_exists })
         });
         scripts.collect::<Result<_, Error>>().map(Self)
     }
@@ -290,6 +303,13 @@ fn plan(
     Ok(plan)
 }
 
+/// Whether the role is there that a declaration is about.
+fn holds(transaction: &mut Transaction<'_>, file: &DeclarationFile) -> Result<bool, postgres::Error> {
+    let Some(role) = &file.if_role_exists else { return Ok(true) };
+    let found = transaction.query_opt("select from pg_catalog.pg_roles where rolname = $1", &[role])?;
+    Ok(found.is_some())
+}
+
 /// What the declaration gives a table, told by giving it to a temporary one.
 fn wanted_protection(
     transaction: &mut Transaction<'_>,
@@ -309,8 +329,10 @@ fn wanted_protection(
     for grantee in protection::grantees(transaction, stand_in)? {
         transaction.batch_execute(&format!("revoke all on {STAND_IN} from {grantee}"))?;
     }
-    for script in &declared.0 {
-        script.run(transaction)?;
+    for file in &declared.0 {
+        if holds(transaction, file)? {
+            file.script.run(transaction)?;
+        }
     }
     let mut wanted = protection::read(transaction, &[stand_in])?;
     transaction.batch_execute(&format!("drop table pg_temp.{STAND_IN}"))?;

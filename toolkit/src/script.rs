@@ -195,6 +195,11 @@ fn advice(db: &DbError) -> Option<String> {
     })
 }
 
+/// The lines of the comment at the top of a file, and the empty ones among them.
+pub fn comment_at_top(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().take_while(|line| line.trim().is_empty() || line.starts_with("--"))
+}
+
 /// An unterminated string is reported with all the text that follows it.
 fn first_line(message: &str) -> String {
     match message.split_once('\n') {

@@ -3,6 +3,13 @@
 //! A brand is a label of the enum `public.brand_id`. Nothing else is: labels are compared to the letter, so that a
 //! name which merely looks like a brand's never stands for it.
 
+pub mod authority;
+pub mod claims;
+pub mod context;
+pub mod refused;
+pub mod seal;
+pub mod session;
+
 use std::fmt;
 
 use crate::error::Refusal;
@@ -46,6 +53,12 @@ impl Brands {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Their labels.
+    #[must_use]
+    pub fn labels(&self) -> &[String] {
+        &self.0
     }
 
     /// The brand of this label.

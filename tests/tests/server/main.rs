@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod brand_authority;
 mod brand_context;
 mod connection;
 mod demo;
@@ -11,4 +12,6 @@ mod migrate;
 mod migration_files;
 mod policies;
 mod schema;
+mod sealing;
+mod supabase;
 mod verify;

@@ -391,13 +391,38 @@ fn the_analytics_view_counts_as_a_plain_query_does() {
 
 #[test]
 fn every_migration_has_a_way_back_that_restores_what_was() {
+    restores_what_was("");
+}
+
+#[test]
+fn every_migration_has_a_way_back_on_supabase_too() {
+    restores_what_was(percytech_tests::SUPABASE_ROLES);
+}
+
+#[test]
+fn the_way_back_restores_the_libraries_that_the_database_loads() {
+    restores_what_was(
+        "alter database postgres set session_preload_libraries = auto_explain, '$libdir/btree_gin'",
+    );
+}
+
+/// Applies the migrations one by one to a server where `given` was said first, takes them back one by one, and compares
+/// what there is after each with what there was before it.
+fn restores_what_was(given: &str) {
     let cluster = Cluster::start(&Installation::find().unwrap(), &[]).unwrap();
     let url = cluster.url(SUPERUSER, "postgres");
+    database::connect(Some(&url), "percytech tests").unwrap().batch_execute(given).unwrap();
     let mut client = database::connect(Some(&url), "percytech tests").unwrap();
     let config = Config::default();
     let everything = |client: &mut Client| {
         let roles: Vec<String> = values(client, "select rolname::text from pg_roles order by 1");
-        (dump(&url), roles)
+        let settings: Vec<String> =
+            values(client, "select unnest(setconfig) from pg_db_role_setting order by 1");
+        let memberships: Vec<String> = values(
+            client,
+            "select roleid::regrole || ' to ' || member::regrole from pg_auth_members order by 1",
+        );
+        (dump(&url), roles, settings, memberships)
     };
 
     let mut states = Vec::new();
@@ -422,10 +447,7 @@ fn every_migration_has_a_way_back_that_restores_what_was() {
         }
         transaction.batch_execute(rollback).unwrap_or_else(|error| panic!("{}: {error:?}", file.name()));
         transaction.commit().unwrap();
-        let (dumped, roles) = states.pop().unwrap();
-        let (dumped_now, roles_now) = everything(&mut client);
-        assert_eq!(dumped_now, dumped, "{}", file.name());
-        assert_eq!(roles_now, roles, "{}", file.name());
+        assert_eq!(everything(&mut client), states.pop().unwrap(), "{}", file.name());
     }
 }
 
@@ -439,7 +461,12 @@ fn a_way_back_keeps_roles_that_another_database_uses() {
     }
     let roles: Vec<String> =
         values(&mut superuser, "select rolname::text from pg_roles where rolname ~ '^percytech_' order by 1");
-    assert_eq!(roles, ["percytech_app", "percytech_owner"]);
+    assert_eq!(roles, ["percytech_analyst", "percytech_app", "percytech_owner"]);
+    let kept = "select count(*) from pg_roles where rolname ~ '^brand_'";
+    assert_eq!(value::<i64>(&mut superuser, kept), 4);
+    let owner_acts: bool =
+        value(&mut superuser, "select pg_has_role('percytech_owner', 'brand_all', 'member')");
+    assert!(owner_acts, "another database's owner is still to act as its brands");
     // And the way forward is open where the roles exist already.
     superuser.batch_execute("drop schema percytech_migrations cascade").unwrap();
     migrate_up(&mut superuser, &sql("migrations"));

@@ -10,7 +10,7 @@ use chrono::NaiveDate;
 use miette::Diagnostic;
 use refinery_core::Migration;
 
-use crate::script::Script;
+use crate::script::{Script, comment_at_top};
 
 /// Why a file is no migration.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -186,7 +186,7 @@ impl MigrationFile {
         }
         refuse_near_markers(path, &text)?;
         let (up, rollback) = split_rollback(&text);
-        let is_invokers = top(&up).any(|line| line.starts_with(AS_INVOKER));
+        let is_invokers = comment_at_top(&up).any(|line| line.starts_with(AS_INVOKER));
         let run_as = if is_invokers { RunAs::Invoker } else { RunAs::Owner };
         Ok(Self { path: path.to_path_buf(), version, description, run_as, up, rollback })
     }
@@ -264,17 +264,12 @@ fn split_rollback(text: &str) -> (String, Option<String>) {
     (text.to_owned(), None)
 }
 
-/// The comment at the top of a migration.
-fn top(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().take_while(|line| line.trim().is_empty() || line.starts_with("--"))
-}
-
 /// Refuses a comment that means a marker and is none: after `-- Rollback`, the way back would be part of the way there.
 fn refuse_near_markers(path: &Path, text: &str) -> Result<(), Error> {
     let letters = |text: &str| -> String {
         text.chars().filter(char::is_ascii_alphabetic).map(|letter| letter.to_ascii_lowercase()).collect()
     };
-    let top = top(text).count();
+    let top = comment_at_top(text).count();
     for (index, line) in text.lines().enumerate() {
         let comment = line.trim_start();
         if !comment.starts_with("--") && !comment.starts_with("/*") {

@@ -1,0 +1,215 @@
+//! What is refused about the brand context, in words.
+
+use std::fmt;
+
+use super::{Brand, Brands, UnknownBrand, shortened};
+use crate::error::Refusal;
+
+/// Why the context is not what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// There is no such brand.
+    #[error(transparent)]
+    Unknown(#[from] UnknownBrand),
+    /// The session may not act as it.
+    #[error("role \"{}\" may not act as brand \"{}\"", .0.role, .0.brand)]
+    NotAllowed(NotAllowed),
+    /// The context cannot change until the transaction ends.
+    #[error("the brand context is sealed")]
+    Sealed(Sealed),
+    /// A header chose a brand that the token does not name.
+    #[error("the token of this request does not name brand \"{}\"", .0.brand)]
+    BeyondToken(BeyondToken),
+    /// There is no brand in context where one is needed.
+    #[error("no brand is in context")]
+    NoContext(NoContext),
+}
+
+/// The session may not act as a brand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotAllowed {
+    pub(super) role: String,
+    pub(super) brand: Brand,
+    pub(super) allowed: Vec<Brand>,
+    pub(super) disbelieved_login: Option<String>,
+}
+
+/// The context is sealed, to a brand or to none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    pub(super) brand: Option<Brand>,
+}
+
+/// A header chose a brand that the token does not name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BeyondToken {
+    pub(super) brand: Brand,
+    pub(super) named: Vec<Brand>,
+    pub(super) claim: Option<String>,
+    pub(super) disbelieved_login: Option<String>,
+}
+
+/// Why there is no brand in context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoContext {
+    /// It was sealed without one.
+    Sealed,
+    /// What was set, unchecked, is one that the session may not act as.
+    NotAllowed(NotAllowed),
+    /// What was set, unchecked, is none.
+    Unknown {
+        /// What was set.
+        label: String,
+        /// The brands that there are.
+        brands: Brands,
+    },
+    /// There are claims, but not of a login that is trusted.
+    Disbelieved {
+        /// The login.
+        login: String,
+    },
+    /// The claims name several, and none was chosen.
+    Several {
+        /// Which.
+        named: Vec<Brand>,
+    },
+    /// Nothing says one.
+    Unset {
+        /// The role that counts.
+        role: String,
+        /// The brands that it could be.
+        allowed: Vec<Brand>,
+    },
+}
+
+impl Refusal for Refused {
+    fn sqlstate(&self) -> &'static str {
+        match self {
+            Self::Unknown(unknown) => unknown.sqlstate(),
+            _ => "42501", // insufficient_privilege
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::Unknown(unknown) => unknown.detail(),
+            Self::NotAllowed(refused) => Some(refused.detail()),
+            Self::Sealed(sealed) => Some(match &sealed.brand {
+                Some(brand) => format!("It is \"{brand}\" until this transaction ends."),
+                None => "It is no brand until this transaction ends.".to_owned(),
+            }),
+            Self::BeyondToken(refused) => Some(refused.detail()),
+            Self::NoContext(why) => Some(why.detail()),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown(unknown) => unknown.hint(),
+            Self::NotAllowed(refused) => Some(refused.hint()),
+            Self::Sealed(_) => Some("Choose another brand in another transaction.".to_owned()),
+            Self::BeyondToken(refused) => Some(refused.hint()),
+            Self::NoContext(why) => Some(why.hint()),
+        }
+    }
+}
+
+impl NotAllowed {
+    fn detail(&self) -> String {
+        let detail = format!("It may act as {}.", listed(&self.allowed));
+        with_disbelief(detail, self.disbelieved_login.as_deref())
+    }
+
+    fn hint(&self) -> String {
+        let granted = self.brand.role().unwrap_or_else(|| super::authority::EVERY_BRAND.to_owned());
+        format!(
+            "If it is to: GRANT {} TO {}. What counts is the role that the session has SET ROLE to, not the owner of a \
+             function.",
+            quoted(&granted),
+            quoted(&self.role),
+        )
+    }
+}
+
+impl BeyondToken {
+    fn detail(&self) -> String {
+        let detail = format!("It names {}.", listed(&self.named));
+        with_disbelief(detail, self.disbelieved_login.as_deref())
+    }
+
+    fn hint(&self) -> String {
+        match &self.claim {
+            Some(claim) => format!("The header x-brand-id chooses among the brands of the claim {claim}."),
+            None => "Say in percytech.brand_claim which claim names the brands.".to_owned(),
+        }
+    }
+}
+
+impl NoContext {
+    fn detail(&self) -> String {
+        match self {
+            Self::Sealed => "The context is sealed without a brand until this transaction ends.".to_owned(),
+            Self::NotAllowed(refused) => format!(
+                "The setting app.current_brand is \"{}\", which role \"{}\" may not act as.",
+                refused.brand, refused.role
+            ),
+            Self::Unknown { label, .. } => {
+                format!("The setting app.current_brand is \"{}\", which is no brand.", shortened(label))
+            }
+            Self::Disbelieved { login } => {
+                with_disbelief("The setting app.current_brand is empty.".to_owned(), Some(login))
+            }
+            Self::Several { named } => format!("The token of this request names {}.", listed(named)),
+            Self::Unset { .. } => {
+                "The setting app.current_brand is empty, and no token names a brand.".to_owned()
+            }
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::Sealed => {
+                "The token of a request names one brand, or the header x-brand-id chooses one of several."
+                    .to_owned()
+            }
+            Self::NotAllowed(refused) => refused.hint(),
+            Self::Unknown { brands, .. } => format!("The brands are: {}.", brands.labels().join(", ")),
+            Self::Disbelieved { .. } => {
+                "A superuser says in percytech.trusted_logins whose claims are believed.".to_owned()
+            }
+            Self::Several { .. } => {
+                "Choose one: by the header x-brand-id, or with percytech.set_brand_context.".to_owned()
+            }
+            Self::Unset { role, allowed } if allowed.is_empty() => format!(
+                "Role \"{role}\" may not act as any brand. Grant it a brand's role: GRANT brand_<label> TO {}.",
+                quoted(role)
+            ),
+            Self::Unset { role, allowed } => format!(
+                "Choose one first, in this transaction: SELECT percytech.set_brand_context('<brand>'). Role \"{role}\" \
+                 may act as {}.",
+                listed(allowed)
+            ),
+        }
+    }
+}
+
+fn with_disbelief(detail: String, login: Option<&str>) -> String {
+    match login {
+        None => detail,
+        Some(login) => {
+            format!("{detail} The claims in request.jwt.claims are not believed of login \"{login}\".")
+        }
+    }
+}
+
+fn listed(brands: &[Brand]) -> String {
+    match brands {
+        [] => "no brand".to_owned(),
+        brands => brands.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// A name as SQL writes it.
+fn quoted(name: &str) -> impl fmt::Display {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

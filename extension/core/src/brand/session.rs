@@ -1,0 +1,62 @@
+//! What the rules of the brand context ask of a database session.
+
+use super::Brands;
+
+/// A database session, as far as the brand context depends on it.
+pub trait Session {
+    /// The brands of the database.
+    fn brands(&self) -> &Brands;
+
+    /// The name of the role that counts: what the session has SET ROLE to, else its login. The owner of a SECURITY
+    /// DEFINER function that is running is not it: such a function does not lend its owner's brands.
+    fn role(&self) -> String;
+
+    /// The name that the session logged in by (SQL's `session_user`).
+    fn login(&self) -> String;
+
+    /// Whether the role that counts is a superuser.
+    fn is_superuser(&self) -> bool;
+
+    /// Whether the role that counts has the rights of `role`, or may SET ROLE to it. False where there is no such role.
+    fn is_member_of(&self, role: &str) -> bool;
+
+    /// The value of a setting; nothing where it is not set.
+    fn setting(&self, setting: Setting) -> Option<String>;
+}
+
+/// The settings that the brand context depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Setting {
+    /// `app.current_brand`, the brand that was chosen. Anybody may set it, to what they may act as.
+    CurrentBrand,
+    /// `percytech.seal`, which seals the context until the transaction ends. Only the extension and superusers set it.
+    Seal,
+    /// `percytech.trusted_logins`, names of logins separated by commas. Only superusers set it.
+    TrustedLogins,
+    /// `percytech.brand_claim`, where claims name the brand. Only superusers set it.
+    BrandClaim,
+    /// `request.jwt.claims`, in JSON, as PostgREST and Supabase Realtime set it. Anybody may set it.
+    Claims,
+    /// `request.headers`, in JSON, as PostgREST sets it. Anybody may set it.
+    Headers,
+}
+
+impl Setting {
+    /// Its name in SQL.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CurrentBrand => "app.current_brand",
+            Self::Seal => "percytech.seal",
+            Self::TrustedLogins => "percytech.trusted_logins",
+            Self::BrandClaim => "percytech.brand_claim",
+            Self::Claims => "request.jwt.claims",
+            Self::Headers => "request.headers",
+        }
+    }
+}
+
+/// The value of a setting that says something: PostgreSQL leaves an empty one behind where a local one has ended.
+pub(super) fn said(session: &impl Session, setting: Setting) -> Option<String> {
+    session.setting(setting).filter(|value| !value.is_empty())
+}

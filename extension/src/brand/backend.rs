@@ -1,0 +1,90 @@
+//! The session of this backend, as the rules see it.
+
+use std::ffi::{CStr, CString};
+
+use percytech_core::brand::Brands;
+use percytech_core::brand::session::{Session, Setting};
+use pgrx::pg_sys;
+
+use super::labels::brands;
+
+/// The session of this backend. It lives no longer than one call: roles and brands may change after it.
+pub struct Backend {
+    brands: Brands,
+    role: pg_sys::Oid,
+}
+
+impl Backend {
+    /// The session as it is now. To be called within a transaction.
+    #[expect(unsafe_code, reason = "PostgreSQL keeps the role in a variable of its own")]
+    pub fn now() -> Self {
+        // SAFETY: within a transaction the session's roles are known.
+        Self { brands: brands(), role: unsafe { pg_sys::GetOuterUserId() } }
+    }
+}
+
+impl Session for Backend {
+    fn brands(&self) -> &Brands {
+        &self.brands
+    }
+
+    fn role(&self) -> String {
+        role_name(self.role)
+    }
+
+    #[expect(unsafe_code, reason = "PostgreSQL keeps the login in a variable of its own")]
+    fn login(&self) -> String {
+        // SAFETY: as in `now`.
+        role_name(unsafe { pg_sys::GetSessionUserId() })
+    }
+
+    #[expect(unsafe_code, reason = "PostgreSQL's catalog cache is asked")]
+    fn is_superuser(&self) -> bool {
+        // SAFETY: within a transaction.
+        unsafe { pg_sys::superuser_arg(self.role) }
+    }
+
+    #[expect(unsafe_code, reason = "PostgreSQL's catalog cache is asked")]
+    fn is_member_of(&self, role: &str) -> bool {
+        let Ok(name) = CString::new(role) else { return false };
+        // SAFETY: within a transaction; the name outlives the call.
+        let role = unsafe { pg_sys::get_role_oid(name.as_ptr(), true) };
+        role != pg_sys::InvalidOid && is_member(self.role, role)
+    }
+
+    #[expect(unsafe_code, reason = "PostgreSQL returns the value by pointer")]
+    fn setting(&self, setting: Setting) -> Option<String> {
+        let name = CString::new(setting.name()).ok()?;
+        // SAFETY: the value is NULL or a C string that stays until the setting changes, and it is copied at once.
+        unsafe {
+            let value = pg_sys::GetConfigOption(name.as_ptr(), true, false);
+            if value.is_null() { None } else { Some(CStr::from_ptr(value).to_string_lossy().into_owned()) }
+        }
+    }
+}
+
+/// Since PostgreSQL 16 a member may have neither the role's rights nor SET ROLE to it: who merely administers a role is
+/// none here.
+#[cfg(not(feature = "pg15"))]
+#[expect(unsafe_code, reason = "PostgreSQL's catalog cache is asked")]
+fn is_member(member: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: within a transaction.
+    unsafe { pg_sys::has_privs_of_role(member, role) || pg_sys::member_can_set_role(member, role) }
+}
+
+#[cfg(feature = "pg15")]
+#[expect(unsafe_code, reason = "PostgreSQL's catalog cache is asked")]
+fn is_member(member: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: within a transaction.
+    unsafe { pg_sys::is_member_of_role(member, role) }
+}
+
+/// The name of a role; empty where it has just been dropped.
+#[expect(unsafe_code, reason = "PostgreSQL returns the name by pointer")]
+fn role_name(role: pg_sys::Oid) -> String {
+    // SAFETY: within a transaction; the name is NULL or a C string, and it is copied at once.
+    unsafe {
+        let name = pg_sys::GetUserNameFromId(role, true);
+        if name.is_null() { String::new() } else { CStr::from_ptr(name).to_string_lossy().into_owned() }
+    }
+}

@@ -1,0 +1,12 @@
+-- On Supabase, a server's own requests run as service_role. It has BYPASSRLS there, so that no policy binds it, and needs
+-- the grants all the same; where it has not, it works within the brand in context like everybody else.
+-- if-role-exists: service_role
+
+create policy service_role_access on brand_table
+  as permissive
+  for all
+  to service_role
+  using (brand_id = (select percytech.current_brand()::public.brand_id))
+  with check (brand_id = (select percytech.current_brand()::public.brand_id));
+
+grant select, insert, update, delete on brand_table to service_role;
