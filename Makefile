@@ -18,12 +18,14 @@ demo:
 	@$(WITH_EXTENSION) cargo run --package percytech-toolkit -- demo
 
 test:
+	tests/install.sh
 	$(WITH_EXTENSION) cargo test
 
 install:
 	extension/install.sh
 
 installcheck:
+	tests/install.sh
 	$(WITH_EXTENSION) cargo test --package percytech-tests
 
 bench:

@@ -9,29 +9,10 @@ set -euo pipefail
 exec 3>&1 1>&2
 cd "$(dirname "$0")/.."
 
-say() { printf '==> %s\n' "$*"; }
-fail() { printf 'error: %s\n' "$*"; exit 1; }
+. extension/packages.sh
 
 supported_majors() { sed -n 's/^pg\([0-9]*\) = .*/\1/p' pgrx.toml | sort -rn; }
 listed_pg_config() { sed -n "s/^pg$1 = \"\(.*\)\"/\1/p" pgrx.toml; }
-
-# As root, with sudo, or not at all.
-as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"
-  elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then sudo "$@"
-  else return 126
-  fi
-}
-
-install_packages() {
-  command -v apt-get >/dev/null ||
-    fail "these Debian packages, or what your system calls them, are missing: $*. Install them and run this again."
-  say "installing $*"
-  as_root apt-get -o DPkg::Lock::Timeout=300 -qq update &&
-    as_root env DEBIAN_FRONTEND=noninteractive \
-      apt-get -o DPkg::Lock::Timeout=300 -qq -y --no-install-recommends install "$@" ||
-    fail "could not install them. As root, run: apt-get update && apt-get install $*"
-}
 
 # The newest supported major of which the server is installed as a Debian package, else the one that apt offers.
 debian_major() {

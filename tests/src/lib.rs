@@ -2,6 +2,8 @@
 
 #![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub mod pgbouncer;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -168,6 +170,12 @@ impl TestDatabase {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The directory of its server's socket.
+    #[must_use]
+    pub fn host(&self) -> &Path {
+        &self.server.host
     }
 
     /// A connection as a user.

@@ -232,22 +232,6 @@ fn without_the_migrations_there_is_no_brand_and_the_error_says_so() {
 }
 
 #[test]
-fn a_plan_that_was_made_for_one_brand_serves_the_next_with_its_own_rows() {
-    let database = TestDatabase::migrated();
-    fill(&mut database.superuser());
-    let mut app = database.app();
-    let query = app.prepare("select distinct brand_id::text from customers").unwrap();
-    app.batch_execute("set plan_cache_mode = force_generic_plan").unwrap();
-    for brand in BRANDS.iter().cycle().take(9) {
-        app.query("select percytech.set_brand_context($1, false)", &[brand]).unwrap();
-        let seen: Vec<String> = app.query(&query, &[]).unwrap().iter().map(|row| row.get(0)).collect();
-        assert_eq!(seen, [*brand]);
-    }
-    app.batch_execute("select percytech.clear_brand_context()").unwrap();
-    assert!(app.query(&query, &[]).unwrap().is_empty());
-}
-
-#[test]
 fn the_extensions_functions_run_as_their_caller_and_are_documented() {
     let mut superuser = TestDatabase::migrated().superuser();
     let odd: Vec<String> = percytech_tests::values(

@@ -295,28 +295,3 @@ fn conditions_of_a_caller_do_not_see_rows_of_another_brand() {
     let query = "select email from customers where tell(brand_id, email) and brand_id <> 'gnymble'";
     assert_eq!(values::<String>(&mut gnymble, query), [] as [String; 0]);
 }
-
-#[test]
-fn parallel_workers_see_what_their_leader_sees() {
-    let database = TestDatabase::migrated();
-    database
-        .superuser()
-        .batch_execute(
-            "insert into customers (brand_id, email)
-             select brand, number || '@example.com'
-             from unnest(enum_range(null::brand_id)) as brand, generate_series(1, 5000) as number;
-             analyze customers",
-        )
-        .unwrap();
-    let mut app = database.app_of("percymd");
-    app.batch_execute(
-        "set parallel_setup_cost = 0; set parallel_tuple_cost = 0; set min_parallel_table_scan_size = 0;
-         set max_parallel_workers_per_gather = 4; set enable_indexscan = off; set enable_bitmapscan = off;
-         set enable_indexonlyscan = off",
-    )
-    .unwrap();
-    let plan = values::<String>(&mut app, "explain (analyze) select count(*) from customers").join("\n");
-    let launched = plan.lines().find_map(|line| line.trim().strip_prefix("Workers Launched: "));
-    assert!(launched.is_some_and(|workers| workers != "0"), "{plan}");
-    assert_eq!(count(&mut app, "customers"), 5000);
-}
