@@ -17,6 +17,9 @@ help:
 demo:
 	@$(WITH_EXTENSION) cargo run --package percytech-toolkit -- demo
 
+# A test that fails says where, and an error that the server sends must not.
+test installcheck: export RUST_BACKTRACE = 1
+
 test:
 	tests/install.sh
 	$(WITH_EXTENSION) cargo test

@@ -34,12 +34,18 @@ fn set_brand_context(
     // Where it is not said, the context is the one that ends sooner.
     let is_local = is_local.unwrap_or(true);
     if !(is_local && context::is_sealed_to(&session, brand.as_ref())) {
-        settings::set_current_brand(brand.as_ref(), is_local);
+        change(&session, brand.as_ref(), is_local);
         if seal == Some(true) {
             settings::set_seal(brand.as_ref());
         }
     }
     brand.map(Brand::into_string)
+}
+
+/// Makes `brand` the context. The setting's own check would refuse what this does, in PostgreSQL's words around ours.
+fn change(session: &Backend, brand: Option<&Brand>, is_local: bool) {
+    or_raise(context::check_change(session, brand.map_or("", Brand::as_str)));
+    settings::set_current_brand(brand, is_local);
 }
 
 /// The brand of the context, or NULL. Never raises.
@@ -58,7 +64,7 @@ fn require_brand() -> String {
 /// those of a request whose token names one brand. Errors: 42501 when the context is sealed.
 #[pg_extern(volatile, parallel_unsafe)]
 fn clear_brand_context() {
-    settings::set_current_brand(None, false);
+    change(&Backend::now(), None, false);
 }
 
 /// The brands that the session may act as, in the order of the enum; empty where there is none.
@@ -80,10 +86,10 @@ fn brand_context() -> JsonB {
 fn apply_request_context() {
     let session = Backend::now();
     match or_raise(context::of_request(&session)) {
-        Request::Open => settings::set_current_brand(None, true),
+        Request::Open => change(&session, None, true),
         Request::Sealed(brand) if context::is_sealed_to(&session, brand.as_ref()) => {}
         Request::Sealed(brand) => {
-            settings::set_current_brand(brand.as_ref(), true);
+            change(&session, brand.as_ref(), true);
             settings::set_seal(brand.as_ref());
         }
     }

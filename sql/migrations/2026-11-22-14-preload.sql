@@ -19,12 +19,13 @@ begin
     select setting, source into known, its_source from pg_settings where name = 'session_preload_libraries';
   end if;
 
-  if not (
+  -- Who may set it need not be able to read it.
+  if (
     has_parameter_privilege('session_preload_libraries', 'set')
     and pg_has_role((select datdba from pg_database where datname = current_database()), 'usage')
     and its_source in ('database', 'default', 'configuration file', 'command line')
-  ) then
-    raise notice 'session_preload_libraries stays as it is'
+  ) is not true then
+    raise warning 'session_preload_libraries stays as it is'
       using detail = 'Brands are kept apart all the same; a brand that may not be set is dropped at the first query.',
             hint = format('A superuser adds percytech to it: alter database %I set session_preload_libraries = ...;',
               current_database());

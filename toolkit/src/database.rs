@@ -152,6 +152,9 @@ pub fn connect(url: Option<&str>, purpose: &str) -> Result<Client, Error> {
     config.notice_callback(|notice| {
         if notice.severity() == "WARNING" {
             anstream::eprintln!("warning: {}", notice.message());
+            for particular in [notice.detail(), notice.hint()].into_iter().flatten() {
+                anstream::eprintln!("  {particular}");
+            }
         }
     });
     config.connect(encryption.connector()?).map_err(|error| connection_error(&config, &error))

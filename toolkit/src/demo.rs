@@ -20,8 +20,11 @@ use crate::{policies, say};
 
 const DATABASE: &str = "percytech";
 
-/// The login of the application that the demo plays.
+/// The login of the application that the demo plays, which serves every brand.
 const APPLICATION: &str = "demo_app";
+
+/// A login that may act as gnymble only.
+const OF_GNYMBLE: &str = "demo_gnymble";
 
 const BRANDS: [&str; 3] = ["gnymble", "percymd", "percytext"];
 
@@ -148,7 +151,10 @@ pub fn run(config: &Config, options: &Options<'_>) -> Result<Outcome, Error> {
     stage.heading(
         "The data: three brands in one database, written by the application, under row level security",
     );
-    owner.batch_execute(&format!("create role {APPLICATION} login in role percytech_app, brand_all"))?;
+    owner.batch_execute(&format!(
+        "create role {APPLICATION} login in role percytech_app, brand_all;
+         create role {OF_GNYMBLE} login in role percytech_app, brand_gnymble"
+    ))?;
     let mut application = connect(&cluster, APPLICATION, DATABASE)?;
     for (brand, customers) in BRANDS.into_iter().zip(CUSTOMERS) {
         stage.step(&format!("{customers} customers of {brand}, their conversations and messages"), || {
@@ -158,7 +164,13 @@ pub fn run(config: &Config, options: &Options<'_>) -> Result<Outcome, Error> {
     owner.batch_execute("analyze")?;
 
     let visible = show_contexts(&stage, &mut owner, &mut application)?;
-    let attempts = show_attempts(&stage, &mut application)?;
+    stage.heading("What gnymble can do to percymd");
+    let mut of_gnymble = connect(&cluster, OF_GNYMBLE, DATABASE)?;
+    let mut attempts = show_attempts(&stage, &mut of_gnymble, false, &ATTEMPTS)?;
+    stage.heading(
+        "What a statement can do that somebody has smuggled into a sealed transaction of the application",
+    );
+    attempts.extend(show_attempts(&stage, &mut application, true, &SMUGGLED)?);
     show_analytics(&stage, &mut application)?;
     show_search(&stage, &mut application)?;
 
@@ -241,20 +253,33 @@ fn show_contexts(stage: &Stage, owner: &mut Client, application: &mut Client) ->
 }
 
 /// Statements of one brand against another. Each must fail, or change nothing.
-const ATTEMPTS: [&str; 5] = [
+const ATTEMPTS: [&str; 7] = [
     "insert into customers (brand_id, email) values ('percymd', 'mallory@example.com')",
     "update customers set brand_id = 'percymd'",
     "update customers set email = 'taken' where brand_id = 'percymd'",
     "delete from messages where brand_id = 'percymd'",
+    "set app.current_brand = 'percymd'",
+    "select percytech.set_brand_context('percymd')",
     "set app.current_brand = 'acme'",
 ];
 
-fn show_attempts(stage: &Stage, application: &mut Client) -> Result<Vec<Attempt>, Error> {
-    stage.heading("What gnymble can do to percymd");
+/// Statements of a role that may act as every brand, in a transaction that is sealed to one.
+const SMUGGLED: [&str; 3] = [
+    "set app.current_brand = 'percymd'",
+    "select percytech.set_brand_context('percymd')",
+    "delete from messages where brand_id = 'percymd'",
+];
+
+fn show_attempts(
+    stage: &Stage,
+    client: &mut Client,
+    seal: bool,
+    statements: &[&'static str],
+) -> Result<Vec<Attempt>, Error> {
     let mut attempts = Vec::new();
-    for sql in ATTEMPTS {
-        let mut transaction = application.transaction()?;
-        transaction.query("select percytech.set_brand_context('gnymble')", &[])?;
+    for &sql in statements {
+        let mut transaction = client.transaction()?;
+        transaction.query("select percytech.set_brand_context('gnymble', seal => $1)", &[&seal])?;
         let result = match transaction.simple_query(sql) {
             Ok(messages) => match messages.iter().find_map(affected) {
                 Some(0) => "0 rows".to_owned(),

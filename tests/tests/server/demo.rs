@@ -54,6 +54,8 @@ fn the_demo_ends_with_no_finding_and_leaves_nothing() {
         "One table holds all 3600 customers. Without a brand in context, nobody's are visible.",
         "ERROR: new row violates row-level security policy for table \"customers\"",
         "0 rows",
+        "ERROR: role \"demo_gnymble\" may not act as brand \"percymd\"",
+        "ERROR: the brand context is sealed",
         "from customer_analytics",
     ];
     for text in shown {

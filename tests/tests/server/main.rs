@@ -13,6 +13,7 @@ mod migration_files;
 mod plans;
 mod policies;
 mod pooler;
+mod roles;
 mod schema;
 mod sealing;
 mod supabase;
