@@ -175,6 +175,15 @@ fn the_claims_of_any_other_login_count_for_nothing() {
 }
 
 #[test]
+fn a_login_that_was_dropped_is_not_trusted() {
+    for list in ["", ",", "authenticator,", "a, ,b"] {
+        let mut session = Fake::request(r#""percymd""#).with(Setting::TrustedLogins, list);
+        session.login = String::new();
+        assert_eq!(session.current(), None, "{list}");
+    }
+}
+
+#[test]
 fn trusted_logins_are_a_list_of_names() {
     for (list, trusted) in [
         ("authenticator", true),
@@ -185,6 +194,7 @@ fn trusted_logins_are_a_list_of_names() {
         ("authenticators", false),
         ("authen ticator", false),
         ("*", false),
+        ("a,,b", false),
     ] {
         let session = Fake::request(r#""percymd""#).with(Setting::TrustedLogins, list);
         assert_eq!(session.current().is_some(), trusted, "{list}");
@@ -278,9 +288,10 @@ fn a_header_chooses_nothing_beyond_the_token() {
 }
 
 #[test]
-fn a_request_of_a_role_that_may_act_by_itself_leaves_the_choice_to_what_it_calls() {
+fn a_request_of_a_role_that_may_act_as_all_leaves_the_choice_to_what_it_calls() {
     assert_eq!(of_request(&Fake::request("null").member_of("brand_all")), Ok(Request::Open));
-    assert_eq!(of_request(&Fake::request("null").member_of("brand_percymd")), Ok(Request::Open));
+    // Left open, a forged token would make of one brand another.
+    assert_eq!(of_request(&Fake::request("null").member_of("brand_percymd")), Ok(Request::Sealed(None)));
     let named = Fake::request(r#""gnymble""#).member_of("brand_all");
     assert_eq!(of_request(&named), Ok(Request::Sealed(Some(named.brand("gnymble")))));
 }

@@ -315,7 +315,14 @@ fn a_brand_that_was_stored_for_a_role_is_its_context_only_where_it_may_act_as_it
 #[test]
 fn a_connection_option_is_a_context_only_where_the_login_may_act_as_it() {
     let database = filled();
-    for (brand, expected) in [("gnymble", Some("gnymble")), ("percymd", None)] {
+    let name = database.name();
+    for (brand, expected, preload) in [
+        ("gnymble", Some("gnymble"), "reset session_preload_libraries"),
+        ("gnymble", Some("gnymble"), "set session_preload_libraries = 'percytech'"),
+        ("percymd", None, "reset session_preload_libraries"),
+        ("percymd", None, "set session_preload_libraries = 'percytech'"),
+    ] {
+        database.superuser().batch_execute(&format!("alter database {name} {preload}")).unwrap();
         let options = format!("-c app.current_brand={brand}");
         let mut client = connect_with(&database, &login_of("gnymble"), &options);
         assert_eq!(value::<i64>(&mut client, "select count(*) from customers") > 0, expected.is_some());
@@ -338,6 +345,20 @@ fn a_connection_option_is_a_context_only_where_the_login_may_act_as_it() {
         assert_eq!(current(&mut client), None, "{option}");
         assert_eq!(others(&mut client), 0, "{option}");
     }
+}
+
+#[test]
+fn a_value_that_was_let_pass_as_a_superuser_is_no_context_for_who_may_not_have_it() {
+    let database = filled();
+    let mut client = database.superuser();
+    client
+        .batch_execute(
+            "set role test_gnymble; set app.current_brand = 'percymd'; reset role; load 'percytech'; set role test_gnymble",
+        )
+        .unwrap();
+    assert_eq!(value::<String>(&mut client, "show app.current_brand"), "percymd");
+    assert_eq!(current(&mut client), None);
+    assert_eq!(value::<i64>(&mut client, "select count(*) from customers"), 0);
 }
 
 #[test]

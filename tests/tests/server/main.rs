@@ -6,6 +6,7 @@ mod brand_authority;
 mod brand_context;
 mod connection;
 mod demo;
+mod documents;
 mod encryption;
 mod isolation;
 mod migrate;

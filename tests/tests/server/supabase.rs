@@ -238,7 +238,8 @@ fn realtime_sees_the_brand_of_a_subscribers_token_without_choosing_it() {
         // It asks with one prepared statement for the subscribers of all brands, and sets no more than role and claims.
         let visible =
             "select count(*), min(brand_id::text) from public.customers where brand_id::text = any ($1)";
-        for brand in BRANDS.iter().cycle().take(6) {
+        let visible = realtime.prepare(visible).unwrap();
+        for brand in BRANDS.iter().cycle().take(9) {
             let mut transaction = realtime.transaction().unwrap();
             transaction
                 .query(
@@ -246,7 +247,7 @@ fn realtime_sees_the_brand_of_a_subscribers_token_without_choosing_it() {
                     &[&claims("authenticated", &format!("\"{brand}\""))],
                 )
                 .unwrap();
-            let row = transaction.query_one(visible, &[&BRANDS.to_vec()]).unwrap();
+            let row = transaction.query_one(&visible, &[&BRANDS.to_vec()]).unwrap();
             assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1)), (2, *brand), "{login}");
             let source: String =
                 transaction.query_one("select percytech.brand_context() ->> 'source'", &[]).unwrap().get(0);
@@ -367,6 +368,27 @@ fn a_servers_own_request_says_itself_for_which_brand_it_works() {
     request.commit().unwrap();
     let customers = "select count(*) from customers where brand_id = 'percytext'";
     assert_eq!(value::<i64>(&mut database.superuser(), customers), 3);
+}
+
+#[test]
+fn a_request_of_a_role_of_one_brand_is_not_turned_into_one_of_another_by_forged_claims() {
+    let database = filled();
+    let role = format!("of_gnymble_in_{}", database.name());
+    database
+        .superuser()
+        .batch_execute(&format!(
+            "create role {role} in role percytech_app, brand_gnymble; grant {role} to authenticator"
+        ))
+        .unwrap();
+    let mut postgrest = database.connect("authenticator");
+    let mut request = request(&mut postgrest, &role, r#"{"role": "of_gnymble"}"#, NO_HEADERS);
+    request.batch_execute(APPLY).unwrap();
+    request
+        .query("select set_config('request.jwt.claims', $1, true)", &[&claims(&role, "\"percymd\"")])
+        .unwrap();
+    assert_eq!(brands_seen(&mut request), [] as [String; 0]);
+    let choose = "select percytech.set_brand_context('percymd')";
+    assert_eq!(code(request.batch_execute(choose)), SqlState::INSUFFICIENT_PRIVILEGE);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::authority::{allowed, login_is_trusted, may_act_as, role_may_act, token_brands};
+use super::authority::{allowed, login_is_trusted, may_act_as, role_may_act_as_all, token_brands};
 use super::claims::strings_at;
 use super::refused::{BeyondToken, NoContext, NotAllowed, Refused, Sealed};
 use super::seal::Seal;
@@ -50,7 +50,8 @@ pub struct Report {
 pub enum Request {
     /// It is this brand, or none, until the request ends.
     Sealed(Option<Brand>),
-    /// It is none, and what the request calls may choose: its role may act as brands by itself.
+    /// It is none, and what the request calls may choose: its role may act as every brand by itself, so that claims that
+    /// somebody forges on the way would add nothing.
     Open,
 }
 
@@ -112,7 +113,7 @@ pub fn of_request(session: &impl Session) -> Result<Request, Refused> {
     let named = token_brands(session);
     let headers = said(session, Setting::Headers).unwrap_or_default();
     let Some(chosen) = strings_at(&headers, HEADER).into_iter().next() else {
-        let is_open = named.is_empty() && role_may_act(session);
+        let is_open = named.is_empty() && role_may_act_as_all(session);
         return Ok(if is_open { Request::Open } else { Request::Sealed(only(named)) });
     };
     let brand = session.brands().find(&chosen)?;

@@ -1,0 +1,86 @@
+//! The SQL of the documents does what they say.
+
+use percytech_tests::{TestDatabase, fill, root};
+use percytech_toolkit::script::Script;
+use postgres::Client;
+
+/// The SQL blocks of a document that have these words.
+fn blocks(document: &str, words: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join(document)).unwrap();
+    let blocks = text.split("```sql\n").skip(1).filter_map(|part| part.split("```").next());
+    let found: Vec<_> = blocks.filter(|block| block.contains(words)).map(str::to_owned).collect();
+    assert!(!found.is_empty(), "{document} has no SQL with {words:?}");
+    found
+}
+
+/// Runs a block statement by statement, each after what the document says of it: `-- ERROR:  message`, or a value at the
+/// end of its line.
+fn plays(client: &mut Client, block: &str) {
+    let script = Script::parse("document.sql".as_ref(), block).unwrap();
+    for statement in script.statements() {
+        let after = &block[statement.offset + statement.sql.len()..];
+        let (same_line, next_line) = after.trim_start_matches(';').split_once('\n').unwrap();
+        let refused = next_line.lines().next().and_then(|line| line.strip_prefix("-- ERROR:  "));
+        match (client.simple_query(&statement.sql), refused) {
+            (Err(error), Some(message)) => {
+                assert_eq!(error.as_db_error().unwrap().message(), message, "{}", statement.sql);
+            }
+            (Ok(rows), None) => {
+                let expected = same_line.trim().strip_prefix("-- ").and_then(|words| words.split(':').next());
+                if let Some(expected) = expected.filter(|expected| expected.parse::<i64>().is_ok()) {
+                    let shown = rows.iter().any(|row| matches!(row, postgres::SimpleQueryMessage::Row(row) if row.get(0) == Some(expected)));
+                    assert!(shown, "{} does not show {expected}", statement.sql);
+                }
+            }
+            (outcome, refused) => panic!("{}: {outcome:?}, not {refused:?}", statement.sql),
+        }
+    }
+}
+
+/// What a superuser is to do, its roles renamed to this test's own, and what the login does then.
+fn play_as_login(document: &str, login: &str) {
+    let database = TestDatabase::migrated();
+    fill(&mut database.superuser());
+    let own = format!("{login}_of_{}", database.name());
+    for block in blocks(document, &format!("create role {login} ")) {
+        let block = block.replace(login, &own).replace("password '…' ", "");
+        let (preparation, rest) = block.split_once("\n\n").unwrap_or((&block, ""));
+        database.superuser().batch_execute(preparation).unwrap();
+        plays(&mut database.connect(&own), rest);
+    }
+}
+
+#[test]
+fn the_applications_example_of_the_readme() {
+    play_as_login("README.md", "shop");
+}
+
+#[test]
+fn the_examples_of_the_brand_context() {
+    play_as_login("docs/brand-context.md", "server");
+    play_as_login("docs/brand-context.md", "shop");
+}
+
+#[test]
+fn who_sees_no_row_is_told_why_as_documented() {
+    let database = TestDatabase::migrated();
+    let login = format!("shop_of_{}", database.name());
+    database
+        .superuser()
+        .batch_execute(&format!("create role {login} login in role percytech_app, brand_gnymble"))
+        .unwrap();
+    let [block] = &blocks("docs/brand-context.md", "select percytech.require_brand()")[..] else {
+        panic!("there are several")
+    };
+    let mut client = database.connect(&login);
+    let context: String = percytech_tests::value(&mut client, "select percytech.brand_context()::text");
+    let documented = block.lines().find_map(|line| line.strip_prefix("-- ")).unwrap();
+    let documented: serde_json::Value = serde_json::from_str(documented).unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&context).unwrap(), documented);
+    let error = client.batch_execute("select percytech.require_brand()").unwrap_err();
+    let error = error.as_db_error().unwrap();
+    let said = block.replace("\"shop\"", &format!("\"{login}\""));
+    assert!(said.contains(&format!("-- ERROR:  {}\n", error.message())), "{error:?}");
+    assert!(said.contains(&format!("-- DETAIL:  {}\n", error.detail().unwrap())), "{error:?}");
+    assert!(said.contains(&format!("-- HINT:  {}\n", error.hint().unwrap())), "{error:?}");
+}
