@@ -222,6 +222,19 @@ fn where_a_token_names_several_none_is_the_context_until_one_is_chosen() {
 }
 
 #[test]
+fn who_comes_with_a_token_is_not_told_to_have_everybodys_role_granted_a_brand() {
+    let session = Fake::request(r#""percymd""#);
+    for refused in [
+        authorise(&session, "gnymble").unwrap_err(),
+        require(&session.clone().with(Setting::CurrentBrand, "gnymble")).unwrap_err(),
+        require(&Fake::request("null")).unwrap_err(),
+    ] {
+        let words = words(&refused);
+        assert!(words.contains("in the claim app_metadata.brand_id") && !words.contains("GRANT"), "{words}");
+    }
+}
+
+#[test]
 fn a_setting_that_is_not_allowed_is_not_made_good_by_a_token() {
     assert_eq!(Fake::request(r#""percymd""#).with(Setting::CurrentBrand, "gnymble").current(), None);
     assert_eq!(Fake::request(r#""percymd""#).with(Setting::CurrentBrand, "acme").current(), None);
@@ -318,7 +331,11 @@ fn what_is_required_and_is_not_there_is_explained() {
             Fake { login: "shop".to_owned(), ..Fake::request(r#""percymd""#) },
             "not believed of login \"shop\"",
         ),
-        (Fake::request("null"), "no token names a brand"),
+        (
+            Fake::request("null"),
+            "names no brand. The token of a request names its brands in the claim app_metadata.brand_id",
+        ),
+        (Fake::request("null").member_of("brand_all"), "no token names a brand. Choose one first"),
     ];
     for (session, expected) in cases {
         let refused = require(&session).unwrap_err();

@@ -90,6 +90,7 @@ pub fn authorise(session: &impl Session, label: &str) -> Result<Brand, Refused> 
         role: session.role(),
         allowed: allowed(session),
         disbelieved_login: disbelieved_login(session),
+        claim: believed_claim(session),
         brand,
     }))
 }
@@ -143,6 +144,11 @@ fn disbelieved_login(session: &impl Session) -> Option<String> {
     is_disbelieved.then(|| session.login())
 }
 
+/// The claim that names the brands of the session's requests, where its login is trusted.
+fn believed_claim(session: &impl Session) -> Option<String> {
+    said(session, Setting::BrandClaim).filter(|_| login_is_trusted(session))
+}
+
 fn why_none(session: &impl Session) -> NoContext {
     if Seal::binding(session).is_some() {
         return NoContext::Sealed;
@@ -153,9 +159,13 @@ fn why_none(session: &impl Session) -> NoContext {
             _ => NoContext::Unknown { label, brands: Brands::clone(session.brands()) },
         };
     }
-    match (disbelieved_login(session), token_brands(session)) {
-        (Some(login), _) => NoContext::Disbelieved { login },
-        (None, named) if named.len() > 1 => NoContext::Several { named },
-        _ => NoContext::Unset { role: session.role(), allowed: allowed(session) },
+    if let Some(login) = disbelieved_login(session) {
+        return NoContext::Disbelieved { login };
+    }
+    let (named, allowed) = (token_brands(session), allowed(session));
+    match believed_claim(session) {
+        _ if named.len() > 1 => NoContext::Several { named },
+        Some(claim) if allowed.is_empty() => NoContext::TokenWithout { claim },
+        _ => NoContext::Unset { role: session.role(), allowed },
     }
 }

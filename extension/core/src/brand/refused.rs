@@ -32,6 +32,8 @@ pub struct NotAllowed {
     pub(super) brand: Brand,
     pub(super) allowed: Vec<Brand>,
     pub(super) disbelieved_login: Option<String>,
+    /// The claim that would name the brand, where the login is trusted.
+    pub(super) claim: Option<String>,
 }
 
 /// The context is sealed, to a brand or to none.
@@ -72,6 +74,11 @@ pub enum NoContext {
     Several {
         /// Which.
         named: Vec<Brand>,
+    },
+    /// The login is trusted, and its claims name none.
+    TokenWithout {
+        /// The claim that would.
+        claim: String,
     },
     /// Nothing says one.
     Unset {
@@ -121,10 +128,14 @@ impl NotAllowed {
     }
 
     fn hint(&self) -> String {
+        // A grant would be one to everybody whose requests run as this role.
+        if let Some(claim) = &self.claim {
+            return format!("The token of a request names its brands in the claim {claim}.");
+        }
         let granted = self.brand.role().unwrap_or_else(|| super::authority::EVERY_BRAND.to_owned());
         format!(
-            "If it is to: GRANT {} TO {}. What counts is the role that the session has SET ROLE to, not the owner of a \
-             function.",
+            "To allow it: GRANT {} TO {}. The role that counts is the one that the session has SET ROLE to, not the owner \
+             of a function.",
             quoted(&granted),
             quoted(&self.role),
         )
@@ -160,6 +171,7 @@ impl NoContext {
                 with_disbelief("The setting app.current_brand is empty.".to_owned(), Some(login))
             }
             Self::Several { named } => format!("The token of this request names {}.", listed(named)),
+            Self::TokenWithout { .. } => "The token of this request names no brand.".to_owned(),
             Self::Unset { .. } => {
                 "The setting app.current_brand is empty, and no token names a brand.".to_owned()
             }
@@ -179,6 +191,9 @@ impl NoContext {
             }
             Self::Several { .. } => {
                 "Choose one: by the header x-brand-id, or with percytech.set_brand_context.".to_owned()
+            }
+            Self::TokenWithout { claim } => {
+                format!("The token of a request names its brands in the claim {claim}.")
             }
             Self::Unset { role, allowed } if allowed.is_empty() => format!(
                 "Role \"{role}\" may not act as any brand. Grant it a brand's role: GRANT brand_<label> TO {}.",
