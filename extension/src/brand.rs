@@ -9,7 +9,6 @@ mod settings;
 
 use percytech_core::brand::context::{self, Request};
 use percytech_core::brand::refused::Refused;
-use percytech_core::brand::session::Session;
 use percytech_core::brand::{Brand, authority};
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -21,8 +20,8 @@ pub use settings::define as define_settings;
 /// Makes `brand` the context of this transaction, or of the session where `is_local` is false; returns it. NULL clears the
 /// context instead. With `seal` the context cannot change until the transaction ends, but by a superuser.
 ///
-/// Errors: 22023 when there is no such brand; 42501 when the session may not act as it, or the context is sealed to
-/// another.
+/// Errors: 22023 when there is no such brand, or a seal is asked for beyond the transaction; 42501 when the session may not
+/// act as it, or the context is sealed to another.
 #[pg_extern(volatile, parallel_unsafe)]
 fn set_brand_context(
     brand: Option<&str>,
@@ -30,19 +29,23 @@ fn set_brand_context(
     seal: default!(Option<bool>, false),
 ) -> Option<String> {
     let session = Backend::now();
-    let brand = brand.map(|label| or_raise(session.brands().find(label).map_err(Refused::from)));
+    let brand = brand.map(|label| or_raise(context::find(&session, label)));
     // Where it is not said, the context is the one that ends sooner.
     let is_local = is_local.unwrap_or(true);
+    let seal = seal.unwrap_or(false);
+    if seal && !is_local {
+        or_raise(Err(Refused::SealedForSession))
+    }
     if !(is_local && context::is_sealed_to(&session, brand.as_ref())) {
         change(&session, brand.as_ref(), is_local);
-        if seal == Some(true) {
+        if seal {
             settings::set_seal(brand.as_ref());
         }
     }
     brand.map(Brand::into_string)
 }
 
-/// Makes `brand` the context. The setting's own check would refuse what this does, in PostgreSQL's words around ours.
+/// Makes `brand` the context. It is checked here for an error of ours; the setting's own check would refuse it as well.
 fn change(session: &Backend, brand: Option<&Brand>, is_local: bool) {
     or_raise(context::check_change(session, brand.map_or("", Brand::as_str)));
     settings::set_current_brand(brand, is_local);
@@ -76,12 +79,16 @@ fn allowed_brands() -> Vec<String> {
 /// The context as `{brand, source, sealed, allowed}`, source one of `setting`, `jwt`, `none`.
 #[pg_extern(stable, parallel_safe)]
 fn brand_context() -> JsonB {
-    JsonB(serde_json::to_value(context::report(&Backend::now())).unwrap_or_default())
+    let report = context::report(&Backend::now());
+    JsonB(
+        serde_json::to_value(report)
+            .unwrap_or_else(|error| error!("cannot write the context as JSON: {error}")),
+    )
 }
 
 /// Makes the brand of the request at hand the context, and seals it: for `PostgREST`'s `db-pre-request`. Writes nothing.
 ///
-/// Errors: 22023 when the header `x-brand-id` is no brand; 42501 when the token does not name it.
+/// Errors: 42501 when the header `x-brand-id` is no brand that the token names, or the context is sealed to another.
 #[pg_extern(volatile, parallel_unsafe)]
 fn apply_request_context() {
     let session = Backend::now();

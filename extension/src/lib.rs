@@ -1,6 +1,6 @@
 //! The PostgreSQL extension `percytech`: a thin shell around `percytech-core`.
 //!
-//! It owns functions and the setting `app.current_brand`; tables, types, views and policies belong to the migrations.
+//! It owns functions and the settings of the brand context; tables, types, views and policies belong to the migrations.
 
 use pgrx::prelude::*;
 

@@ -1,4 +1,5 @@
-//! What the tests stand on: one private server for all of them, a database for each, and the command `percytech`.
+//! What the tests stand on: a private server for all of them, one as Supabase has it, a database for each, and the command
+//! `percytech`.
 
 #![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -45,17 +46,26 @@ pub fn login_of(brand: &str) -> String {
     format!("test_{brand}")
 }
 
-/// Supabase's roles, as it makes them.
+/// Supabase's roles, with a library that one of them loads, as it has them.
 pub const SUPABASE_ROLES: &str = "
     create role anon nologin noinherit;
     create role authenticated nologin noinherit;
     create role service_role nologin noinherit bypassrls;
     create role authenticator login noinherit;
     grant anon, authenticated, service_role to authenticator;
+    alter role authenticator set session_preload_libraries = 'auto_explain';
 ";
 
-static SERVER: LazyLock<Server> = LazyLock::new(|| Server::start(""));
-static SUPABASE: LazyLock<Server> = LazyLock::new(|| Server::start(SUPABASE_ROLES));
+/// What Supabase grants them in a database: everything that whoever migrates makes in public.
+const SUPABASE_GRANTS: &str = "
+    grant usage on schema public to anon, authenticated, service_role;
+    alter default privileges in schema public grant all on tables to anon, authenticated, service_role;
+    alter default privileges in schema public grant all on functions to anon, authenticated, service_role;
+    alter default privileges in schema public grant all on sequences to anon, authenticated, service_role;
+";
+
+static SERVER: LazyLock<Server> = LazyLock::new(|| Server::start("", ""));
+static SUPABASE: LazyLock<Server> = LazyLock::new(|| Server::start(SUPABASE_ROLES, SUPABASE_GRANTS));
 
 /// A server that tests of this process share. It ends with the process, however that ends.
 struct Server {
@@ -67,8 +77,8 @@ struct Server {
 }
 
 impl Server {
-    /// A server whose roles are these, before the schema is made.
-    fn start(roles: &str) -> Self {
+    /// A server with these roles, and these grants in its database, before the schema is made.
+    fn start(roles: &str, grants: &str) -> Self {
         let cluster = Cluster::start(
             &Installation::find().unwrap(),
             &["max_connections=200", "max_prepared_transactions=10"],
@@ -91,6 +101,7 @@ impl Server {
         client.batch_execute(roles).unwrap();
         client.batch_execute(&format!("create database {TEMPLATE}")).unwrap();
         let mut template = server.connect(SUPERUSER, TEMPLATE);
+        template.batch_execute(grants).unwrap();
         migrate_up(&mut template, &sql("migrations"));
         policies_apply(&mut template, &sql("policies"));
         client
@@ -141,6 +152,14 @@ impl TestDatabase {
     #[must_use]
     pub fn supabase() -> Self {
         Self::create(&SUPABASE, TEMPLATE)
+    }
+
+    /// With nothing in it but grants, on a server with Supabase's roles.
+    #[must_use]
+    pub fn empty_supabase() -> Self {
+        let database = Self::create(&SUPABASE, "template0");
+        database.superuser().batch_execute(SUPABASE_GRANTS).unwrap();
+        database
     }
 
     /// With nothing in it.

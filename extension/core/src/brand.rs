@@ -66,17 +66,36 @@ impl Brands {
         if self.0.iter().any(|known| known == label) {
             Ok(Brand(label.to_owned()))
         } else {
-            Err(UnknownBrand { label: label.to_owned(), known: self.0.clone() })
+            Err(UnknownBrand { label: shortened(label), known: Known::All(self.0.clone()) })
         }
     }
 }
 
 /// A label that no brand has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown brand \"{}\"", shortened(label))]
+#[error("unknown brand \"{label}\"")]
 pub struct UnknownBrand {
     label: String,
-    known: Vec<String>,
+    known: Known,
+}
+
+/// Which brands the refused is told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Known {
+    All(Vec<String>),
+    Allowed(Vec<Brand>),
+}
+
+impl UnknownBrand {
+    /// The same, said to somebody who may act as these brands only. That a database has none is no secret.
+    fn seen_by(self, allowed: &[Brand]) -> Self {
+        match self.known {
+            Known::All(labels) if labels.len() > allowed.len() => {
+                Self { known: Known::Allowed(allowed.to_vec()), ..self }
+            }
+            known => Self { known, ..self },
+        }
+    }
 }
 
 impl Refusal for UnknownBrand {
@@ -85,30 +104,48 @@ impl Refusal for UnknownBrand {
     }
 
     fn detail(&self) -> Option<String> {
-        Some(if self.known.is_empty() {
-            "This database has no brands: type public.brand_id does not exist, or has no labels.".to_owned()
-        } else {
-            format!("The brands are: {}.", self.known.join(", "))
+        Some(match &self.known {
+            Known::All(labels) if labels.is_empty() => {
+                "This database has no brands: type public.brand_id does not exist, or has no labels."
+                    .to_owned()
+            }
+            Known::All(labels) => format!("The brands are: {}.", labels.join(", ")),
+            Known::Allowed(allowed) => format!("The session may act as {}.", listed(allowed)),
         })
     }
 
     fn hint(&self) -> Option<String> {
-        Some(if self.known.is_empty() {
-            "Apply the migrations first: percytech migrate up.".to_owned()
-        } else {
-            "A new brand is added with ALTER TYPE public.brand_id ADD VALUE.".to_owned()
+        Some(match &self.known {
+            Known::All(labels) if labels.is_empty() => {
+                "Apply the migrations first: percytech migrate up.".to_owned()
+            }
+            _ => "A new brand is added with ALTER TYPE public.brand_id ADD VALUE.".to_owned(),
         })
+    }
+}
+
+/// Brands, in words.
+fn listed(brands: &[Brand]) -> String {
+    match brands {
+        [] => "no brand".to_owned(),
+        brands => brands.iter().map(Brand::as_str).collect::<Vec<_>>().join(", "),
     }
 }
 
 /// The longest name that PostgreSQL itself would show; a label of a megabyte does not belong into a log.
 const SHOWN_CHARS: usize = 63;
 
+/// A label as a message shows it: not longer than a name, and without what would end it or start another line.
 fn shortened(label: &str) -> String {
-    match label.char_indices().nth(SHOWN_CHARS) {
-        None => label.to_owned(),
-        Some((end, _)) => format!("{}…", &label[..end]),
+    let mut shown = String::new();
+    for (place, character) in label.chars().enumerate() {
+        if place == SHOWN_CHARS {
+            shown.push('…');
+            break;
+        }
+        if character.is_control() { shown.extend(character.escape_default()) } else { shown.push(character) }
     }
+    shown
 }
 
 #[cfg(test)]
@@ -143,6 +180,12 @@ mod tests {
     fn a_database_without_brands_says_how_to_get_them() {
         let refusal = Brands::default().find("gnymble").unwrap_err();
         assert_eq!(refusal.hint().unwrap(), "Apply the migrations first: percytech migrate up.");
+    }
+
+    #[test]
+    fn a_label_with_control_characters_is_shown_escaped() {
+        let refusal = brands().find("a\0b\nc\u{1b}[31m").unwrap_err();
+        assert_eq!(refusal.to_string(), r#"unknown brand "a\u{0}b\nc\u{1b}[31m""#);
     }
 
     #[test]

@@ -24,6 +24,7 @@ struct Fake {
     login: String,
     is_superuser: bool,
     member_of: Vec<String>,
+    is_restricted: bool,
     settings: HashMap<Setting, String>,
 }
 
@@ -40,8 +41,11 @@ impl Session for Fake {
     fn is_superuser(&self) -> bool {
         self.is_superuser
     }
-    fn is_member_of(&self, role: &str) -> bool {
-        self.member_of.iter().any(|member_of| member_of == role)
+    fn is_member_of(&self, group: &str) -> bool {
+        self.member_of.iter().any(|member_of| member_of == group)
+    }
+    fn is_restricted(&self) -> bool {
+        self.is_restricted
     }
     fn setting(&self, setting: Setting) -> Option<String> {
         self.settings.get(&setting).cloned()
@@ -60,8 +64,15 @@ impl Fake {
             login: "shop".to_owned(),
             is_superuser: false,
             member_of: Vec::new(),
+            is_restricted: false,
             settings: settings.into(),
         }
+    }
+
+    /// The same session while somebody's code runs in the course of its maintenance.
+    fn restricted(mut self) -> Self {
+        self.is_restricted = true;
+        self
     }
 
     fn member_of(mut self, role: &str) -> Self {
@@ -235,6 +246,36 @@ fn who_comes_with_a_token_is_not_told_to_have_everybodys_role_granted_a_brand() 
 }
 
 #[test]
+fn within_somebodys_code_that_maintenance_runs_there_is_no_context_and_none_can_be_chosen() {
+    let sessions = [
+        Fake::new().superuser(),
+        Fake::new().member_of("brand_all"),
+        Fake::request(r#""percymd""#),
+        Fake::new().superuser().sealed(Some("percymd")),
+        Fake::new().member_of("brand_all").sealed(Some("percymd")),
+    ];
+    for session in sessions {
+        let session = session.with(Setting::CurrentBrand, "percymd").restricted();
+        assert_eq!(session.current(), None);
+        assert_eq!(session.allowed(), [] as [String; 0]);
+        for label in ["percymd", ""] {
+            assert_eq!(check_change(&session, label).unwrap_err().sqlstate(), "42501");
+        }
+        assert!(words(&require(&session).unwrap_err()).contains("on behalf of whoever maintains"));
+    }
+}
+
+#[test]
+fn who_may_not_act_as_any_brand_is_not_told_which_there_are() {
+    let told = |session: &Fake| words(&authorise(session, "acme").unwrap_err());
+    assert!(told(&Fake::new()).contains("The session may act as no brand."));
+    assert!(told(&Fake::new().member_of("brand_percymd")).contains("The session may act as percymd."));
+    assert!(
+        told(&Fake::new().member_of("brand_all")).contains("The brands are: gnymble, percymd, percytext.")
+    );
+}
+
+#[test]
 fn a_setting_that_is_not_allowed_is_not_made_good_by_a_token() {
     assert_eq!(Fake::request(r#""percymd""#).with(Setting::CurrentBrand, "gnymble").current(), None);
     assert_eq!(Fake::request(r#""percymd""#).with(Setting::CurrentBrand, "acme").current(), None);
@@ -296,7 +337,10 @@ fn a_header_chooses_nothing_beyond_the_token() {
         let refused = of_request(&session.clone().header("percytext")).unwrap_err();
         assert_eq!(refused.to_string(), "the token of this request does not name brand \"percytext\"");
         assert_eq!(refused.sqlstate(), "42501");
-        assert_eq!(of_request(&session.header("acme")).unwrap_err().sqlstate(), "22023");
+        // One that does not exist is answered alike.
+        let unknown = of_request(&session.header("acme")).unwrap_err();
+        assert_eq!(words(&unknown).replace("acme", "percytext"), words(&refused));
+        assert_eq!(unknown.sqlstate(), "42501");
     }
 }
 
@@ -311,7 +355,16 @@ fn a_request_of_a_role_that_may_act_as_all_leaves_the_choice_to_what_it_calls() 
 
 #[test]
 fn headers_that_are_none_choose_nothing() {
-    for headers in ["", "no JSON", "[]", "{}", r#"{"x-brand-id": 7}"#, r#"{"x-brand-id": {}}"#, "null"] {
+    for headers in [
+        "",
+        "no JSON",
+        "[]",
+        "{}",
+        r#"{"x-brand-id": ""}"#,
+        r#"{"x-brand-id": 7}"#,
+        r#"{"x-brand-id": {}}"#,
+        "null",
+    ] {
         let session = Fake::request(r#""percymd""#).with(Setting::Headers, headers);
         assert_eq!(of_request(&session), Ok(Request::Sealed(Some(session.brand("percymd")))), "{headers}");
     }
@@ -325,7 +378,7 @@ fn what_is_required_and_is_not_there_is_explained() {
         (Fake::new().with(Setting::CurrentBrand, "percymd"), "which role \"shop\" may not act as"),
         (
             Fake::new().with(Setting::CurrentBrand, "acme"),
-            "\"acme\", which is no brand. The brands are: gnymble",
+            "\"acme\", which is no brand. The session may act as no brand",
         ),
         (
             Fake { login: "shop".to_owned(), ..Fake::request(r#""percymd""#) },
@@ -389,8 +442,9 @@ fn any_session() -> impl Strategy<Value = Fake> {
         prop::sample::subsequence(roles.to_vec(), 0..=2),
         prop::collection::hash_map(prop::sample::select(settings.to_vec()), any_value(), 0..=6),
         any::<bool>(),
+        prop::bool::weighted(0.1),
     )
-        .prop_map(|(labels, login, is_superuser, roles, settings, is_usual)| {
+        .prop_map(|(labels, login, is_superuser, roles, settings, is_usual, is_restricted)| {
             let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
             let usual = if is_usual { Fake::new().settings } else { HashMap::new() };
             Fake {
@@ -398,6 +452,7 @@ fn any_session() -> impl Strategy<Value = Fake> {
                 login,
                 is_superuser,
                 member_of: owned(roles),
+                is_restricted,
                 settings: settings.into_iter().chain(usual).collect(),
             }
         })
@@ -410,12 +465,18 @@ fn is_entitled(session: &Fake, label: &str) -> bool {
     let named = &claims["app_metadata"]["brand_id"];
     let is_trusted = setting(Setting::TrustedLogins).split(',').any(|name| name.trim() == session.login)
         && setting(Setting::BrandClaim) == "app_metadata.brand_id";
+    let is_named = is_trusted
+        && (named == label
+            || named.as_array().is_some_and(|names| {
+                names.iter().all(serde_json::Value::is_string) && names.iter().any(|name| name == label)
+            }));
+    !session.is_restricted && (is_of_role(session, label) || is_named)
+}
+
+fn is_of_role(session: &Fake, label: &str) -> bool {
     session.is_superuser
         || session.member_of.contains(&format!("brand_{label}"))
         || session.member_of.contains(&"brand_all".to_owned())
-        || is_trusted
-            && (named == label
-                || named.as_array().is_some_and(|names| names.iter().any(|name| name == label)))
 }
 
 proptest! {
@@ -429,6 +490,7 @@ proptest! {
             // What a seal says was checked when it was made.
             let is_sealed_to_it = seal.strip_prefix("sealed:") == Some(&label);
             prop_assert!(is_entitled(&session, &label) || is_sealed_to_it);
+            prop_assert!(!session.is_restricted);
         }
     }
 

@@ -1,14 +1,7 @@
 -- Anybody may ask for the context, since the policies ask on everybody's behalf. Choosing it is no more than SET can do:
--- the setting itself refuses what must not be. So these are for PUBLIC, and what is not is granted to nobody here.
+-- the setting itself refuses what must not be. So these are for PUBLIC, on purpose.
 grant usage on schema @extschema@ to public;
 
-revoke all on function set_brand_context(text, boolean, boolean) from public;
-revoke all on function current_brand() from public;
-revoke all on function require_brand() from public;
-revoke all on function clear_brand_context() from public;
-revoke all on function allowed_brands() from public;
-revoke all on function brand_context() from public;
-revoke all on function apply_request_context() from public;
 grant execute on function set_brand_context(text, boolean, boolean) to public;
 grant execute on function current_brand() to public;
 grant execute on function require_brand() to public;

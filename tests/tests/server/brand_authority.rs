@@ -1,5 +1,7 @@
 //! Who may act as which brand: each way that there is to set the context, tried by those who may not.
 
+use std::process::Command;
+
 use percytech_tests::{APP, BRANDS, TestDatabase, fill, login_of, refusal, value};
 use percytech_toolkit::cluster::{Cluster, Installation, SUPERUSER};
 use percytech_toolkit::database;
@@ -41,11 +43,12 @@ fn routes(database: &TestDatabase) -> Vec<String> {
         "select set_config('APP.Current_Brand', 'percymd', true)",
         "update pg_settings set setting = 'percymd' where name = 'app.current_brand'",
         "select percytech.set_brand_context('percymd')",
-        "select percytech.set_brand_context('percymd', is_local => false, seal => true)",
+        "select percytech.set_brand_context('percymd', is_local => false)",
+        "select percytech.set_brand_context('percymd', seal => true)",
         "select public.set_brand_context('percymd')",
         "do $$ begin perform set_config('app.current_brand', 'percymd', false); end $$",
         "do $$ begin set local app.current_brand = 'percymd'; end $$",
-        "create function pg_temp.f() returns void language sql set app.current_brand = 'percymd' as ''",
+        "create function pg_temp.f() returns text language sql set app.current_brand = 'percymd' as 'select percytech.current_brand()'; select pg_temp.f()",
         "set role test_percymd",
         "set session authorization test_percymd",
         "set percytech.trusted_logins = 'test_gnymble'",
@@ -86,19 +89,33 @@ fn a_role_of_one_brand_reaches_no_other_by_any_route() {
     assert_eq!(refusal(&mut client, for_all), SqlState::INSUFFICIENT_PRIVILEGE);
 }
 
+/// Whether the library is loaded in this session: its settings are none that somebody has made up.
+fn is_loaded(client: &mut Client) -> bool {
+    value(client, "select exists (select from pg_settings where name = 'percytech.trusted_logins')")
+}
+
 #[test]
 fn nor_by_a_route_that_is_tried_before_the_library_is_loaded() {
     let database = filled();
+    let mut let_pass = 0;
     for route in routes(&database) {
         let mut client = database.connect(&login_of("gnymble"));
+        client.batch_execute("begin; savepoint s").unwrap();
+        assert!(!is_loaded(&mut client));
         // A setting that nobody knows yet may be set to anything; it is dropped when the library is loaded.
-        let _ = client.batch_execute(&route);
-        let _ = client.batch_execute("rollback");
+        match client.batch_execute(&route) {
+            Ok(()) => let_pass += 1,
+            Err(_) => client.batch_execute("rollback to s").unwrap(),
+        }
         assert_eq!(value::<i64>(&mut client, "select count(*) from customers"), 0, "{route}");
+        assert!(is_loaded(&mut client));
         assert_eq!(current(&mut client), None, "{route}");
+        client.batch_execute("commit").unwrap();
+        assert_eq!(value::<i64>(&mut client, "select count(*) from customers"), 0, "{route}");
         let mut next = database.connect(&login_of("gnymble"));
         assert_eq!(current(&mut next), None, "{route}, in the next session");
     }
+    assert!(let_pass >= 8, "{let_pass} routes were open before the library was loaded");
 }
 
 #[test]
@@ -186,6 +203,51 @@ fn a_security_definer_does_not_lend_its_owners_brands() {
 }
 
 #[test]
+fn a_superusers_function_that_sets_what_it_is_told_to_lends_no_brand_either() {
+    let database = filled();
+    database
+        .superuser()
+        .batch_execute(
+            "create function set_anything(name text, value text) returns text language sql security definer as
+             'select set_config(name, value, true)'",
+        )
+        .unwrap();
+    let mut client = database.connect(&login_of("gnymble"));
+    let claims = r#"{"app_metadata": {"brand_id": "percymd"}}"#;
+    for (setting, value) in [
+        ("app.current_brand", "percymd"),
+        ("percytech.seal", "sealed:percymd"),
+        ("percytech.trusted_logins", "test_gnymble"),
+        ("percytech.brand_claim", "brand"),
+    ] {
+        client
+            .batch_execute(&format!("begin; set local request.jwt.claims = '{claims}'; select percytech.current_brand(); savepoint s"))
+            .unwrap();
+        let attempt = format!("select set_anything('{setting}', '{value}')");
+        assert_eq!(refusal(&mut client, &attempt), SqlState::INSUFFICIENT_PRIVILEGE, "{attempt}");
+        client.batch_execute("rollback to s").unwrap();
+        assert_eq!(customers(&mut client), 0, "{attempt}");
+        client.batch_execute("rollback").unwrap();
+    }
+    // Whom a superuser has given the right to set one may use it.
+    let role = format!("setter_in_{}", database.name());
+    let mut superuser = database.superuser();
+    superuser
+        .batch_execute(&format!(
+            "create role {role} login; grant set on parameter percytech.brand_claim to {role}"
+        ))
+        .unwrap();
+    let mut setter = database.connect(&role);
+    assert_eq!(current(&mut setter), None);
+    setter.batch_execute("set percytech.brand_claim = 'brand'").unwrap();
+    superuser.batch_execute(&format!("revoke set on parameter percytech.brand_claim from {role}")).unwrap();
+}
+
+fn customers(client: &mut Client) -> i64 {
+    value(client, "select count(*) from customers")
+}
+
+#[test]
 fn a_security_definer_of_the_owner_works_within_its_callers_brand() {
     let database = filled();
     database
@@ -243,43 +305,52 @@ fn a_reset_brings_back_no_brand_that_the_role_may_not_act_as() {
         .unwrap();
     for reset in ["reset app.current_brand", "reset all", "set app.current_brand to default"] {
         client.batch_execute("select percytech.set_brand_context('gnymble', false)").unwrap();
-        // What is set to its default is checked as any other value; what is reset is checked when it is read.
-        let _ = client.batch_execute(reset);
+        // It is checked when it is read.
+        client.batch_execute(reset).unwrap();
+        assert_eq!(value::<String>(&mut client, "show app.current_brand"), "percymd", "{reset}");
         client.batch_execute("set role test_gnymble").unwrap();
         assert_eq!(others(&mut client), 0, "{reset}");
-        assert_ne!(current(&mut client).as_deref(), Some("percymd"), "{reset}");
+        assert_eq!(current(&mut client), None, "{reset}");
     }
 }
 
 #[test]
-fn discard_all_leaves_no_context() {
+fn discard_all_leaves_the_login_with_what_it_may_act_as() {
     let database = filled();
-    let mut client = database.connect(&login_of("gnymble"));
-    client.batch_execute("select percytech.set_brand_context('gnymble', false)").unwrap();
+    // The role by which it may act as percymd, and with it the option that names that brand, is the login's no longer.
+    let login = two_faced(&database);
+    let mut client = connect_with(&database, &login, "-c app.current_brand=percymd");
+    assert_eq!(current(&mut client).as_deref(), Some("percymd"));
+    database.superuser().batch_execute(&format!("revoke test_percymd from {login}")).unwrap();
+    client
+        .batch_execute("set role test_gnymble; select percytech.set_brand_context('gnymble', false)")
+        .unwrap();
     client.batch_execute("discard all").unwrap();
+    assert_eq!(value::<String>(&mut client, "show app.current_brand"), "percymd");
     assert_eq!(current(&mut client), None);
+    client.batch_execute("set role test_gnymble").unwrap();
     assert_eq!(value::<i64>(&mut client, "select count(*) from customers"), 0);
 }
 
 #[test]
 fn savepoints_and_rollbacks_bring_back_no_brand_that_was_not_allowed() {
     let database = filled();
-    let mut client = database.connect(&login_of("gnymble"));
-    client
-        .batch_execute(
-            "begin; savepoint a; select percytech.set_brand_context('gnymble'); savepoint b;
-             select percytech.clear_brand_context(); rollback to b",
-        )
-        .unwrap();
-    assert_eq!(current(&mut client).as_deref(), Some("gnymble"));
-    client.batch_execute("rollback to a").unwrap();
-    assert_eq!(current(&mut client), None);
-    assert_eq!(
-        refusal(&mut client, "set local app.current_brand = 'percymd'"),
-        SqlState::INSUFFICIENT_PRIVILEGE
-    );
-    client.batch_execute("rollback to a; release a; commit").unwrap();
-    assert_eq!(value::<i64>(&mut client, "select count(*) from customers"), 0);
+    for set in ["set local app.current_brand = 'percymd'", "set app.current_brand = 'percymd'"] {
+        for end in ["rollback to a", "rollback to b", "release b; rollback to a", "rollback", "commit"] {
+            let mut client = database.connect(&login_of("gnymble"));
+            // What is set before the library is loaded stands below what is set after.
+            client.batch_execute(&format!("begin; {set}; savepoint a")).unwrap();
+            assert!(!is_loaded(&mut client));
+            client
+                .batch_execute("select percytech.set_brand_context('gnymble'); savepoint b; select percytech.clear_brand_context()")
+                .unwrap();
+            client.batch_execute(end).unwrap();
+            assert_ne!(current(&mut client).as_deref(), Some("percymd"), "{set}; {end}");
+            assert_eq!(others(&mut client), 0, "{set}; {end}");
+            let _ = client.batch_execute("rollback");
+            assert_eq!(value::<i64>(&mut client, "select count(*) from customers"), 0, "{set}; {end}");
+        }
+    }
 }
 
 #[test]
@@ -376,6 +447,17 @@ fn a_server_that_loads_the_library_at_its_start_refuses_the_connection_itself() 
     let refused = format!("{:?}", connect("percymd").map(drop).unwrap_err());
     assert!(refused.contains("role \\\"shop\\\" may not act as brand \\\"percymd\\\""), "{refused}");
     assert_eq!(current(&mut connect("gnymble").unwrap()).as_deref(), Some("gnymble"));
+    // A connection for replication has no database, and so no brands.
+    let replication = format!(
+        "{} replication=true options='-c app.current_brand=percymd'",
+        cluster.url(SUPERUSER, "postgres")
+    );
+    let output = Command::new(Installation::find().unwrap().program("psql"))
+        .args(["--no-psqlrc", "--command", "IDENTIFY_SYSTEM", &replication])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+
     // What a configuration file says is nobody's choice: it counts for those who may act as it.
     superuser.batch_execute("alter system set app.current_brand = 'percymd'").unwrap();
     superuser.batch_execute("select pg_reload_conf()").unwrap();

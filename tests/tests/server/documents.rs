@@ -46,7 +46,12 @@ fn play_as_login(document: &str, login: &str) {
         let block = block.replace(login, &own).replace("password '…' ", "");
         let (preparation, rest) = block.split_once("\n\n").unwrap_or((&block, ""));
         database.superuser().batch_execute(preparation).unwrap();
-        plays(&mut database.connect(&own), rest);
+        let mut client = database.connect(&own);
+        if preparation.contains("set app.current_brand = 'gnymble'") {
+            let current: String = percytech_tests::value(&mut client, "select percytech.current_brand()");
+            assert_eq!(current, "gnymble");
+        }
+        plays(&mut client, rest);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The tests that need a server. They share one, and each has a database of its own.
+//! The tests that need a server. They share one, or one as Supabase has it, and each has a database of its own.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,6 +9,7 @@ mod demo;
 mod documents;
 mod encryption;
 mod isolation;
+mod maintenance;
 mod migrate;
 mod migration_files;
 mod plans;

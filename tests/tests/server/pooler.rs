@@ -124,16 +124,15 @@ fn no_request_sees_or_inherits_the_brand_of_another() {
     let database = TestDatabase::supabase();
     fill(&mut database.superuser());
     interleave(&database, "authenticator", |client, kind, brand| {
+        // Nothing has been left by whoever had the connection before.
+        client.simple_query("select set_config('role', 'authenticated', true)").unwrap();
+        sees(client, None);
         let claims = match kind % 3 {
             0 => format!(r#"{{"app_metadata": {{"brand_id": "{brand}"}}}}"#),
             1 => format!(r#"{{"app_metadata": {{"brand_id": ["{brand}"]}}}}"#),
             _ => r#"{"app_metadata": {}}"#.to_owned(),
         };
-        client
-            .simple_query(&format!(
-                "select set_config('role', 'authenticated', true), set_config('request.jwt.claims', '{claims}', true)"
-            ))
-            .unwrap();
+        client.simple_query(&format!("select set_config('request.jwt.claims', '{claims}', true)")).unwrap();
         if kind % 2 == 0 {
             client.simple_query("select percytech.apply_request_context()").unwrap();
         }
@@ -142,4 +141,16 @@ fn no_request_sees_or_inherits_the_brand_of_another() {
         client.simple_query(if kind % 5 == 0 { "rollback" } else { "commit" }).unwrap();
         brand
     });
+}
+
+#[test]
+fn what_is_set_for_the_session_is_found_by_the_next_client() {
+    // Why it must not be done, and that the tests above would see it.
+    let database = TestDatabase::migrated();
+    fill(&mut database.superuser());
+    let pool = PgBouncer::before(&database, &[APP, "test_percymd"], 1);
+    pool.connect(APP).simple_query("set app.current_brand = 'gnymble'").unwrap();
+    sees(&mut pool.connect(APP), Some("gnymble"));
+    // Not by a client that logs in as somebody else.
+    sees(&mut pool.connect("test_percymd"), None);
 }

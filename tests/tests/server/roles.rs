@@ -1,7 +1,7 @@
 //! The roles that the migrations make, and what they set for the database.
 
 use percytech_tests::{
-    ADMIN, BRANDS, TestDatabase, fill, login_of, migrate_up, percytech, refusal, run, sql, value, values,
+    BRANDS, TestDatabase, fill, login_of, migrate_up, percytech, refusal, run, sql, value, values,
 };
 use percytech_toolkit::cluster::{Cluster, Installation, SUPERUSER};
 use percytech_toolkit::database;
@@ -18,6 +18,10 @@ const ROLES: [&str; 7] = [
     "percytech_app",
     "percytech_owner",
 ];
+
+fn nothing() -> Vec<String> {
+    Vec::new()
+}
 
 /// A server of its own, since roles are the server's.
 fn migrated_cluster(settings: &[&str]) -> (Cluster, Client) {
@@ -163,45 +167,123 @@ fn what_was_loaded_already_is_loaded_as_before() {
     }
 }
 
+/// A login that owns the database and may become the owner of the schema, where the extensions are.
+fn bare_owner(database: &TestDatabase) -> String {
+    let role = format!("bare_owner_of_{}", database.name());
+    database
+        .superuser()
+        .batch_execute(&format!(
+            "create role {role} login;
+             create extension percytech; create schema extensions; grant usage on schema extensions to public;
+             create extension btree_gin with schema extensions; create extension moddatetime with schema extensions;
+             alter database {} owner to {role}; grant percytech_owner to {role}",
+            database.name()
+        ))
+        .unwrap();
+    role
+}
+
 #[test]
 fn who_may_not_have_a_library_loaded_is_told_and_migrates_all_the_same() {
     let database = TestDatabase::empty();
     let mut superuser = database.superuser();
-    superuser
-        .batch_execute(&format!(
-            "create extension percytech; create schema extensions; grant usage on schema extensions to public;
-             create extension btree_gin with schema extensions; create extension moddatetime with schema extensions;
-             alter database {} owner to {ADMIN}; grant percytech_owner to {ADMIN}",
-            database.name()
-        ))
-        .unwrap();
-    let ran = run(&mut database.percytech_as(ADMIN, &["migrate", "up"])).expect(0);
-    let advice = format!("alter database {} set session_preload_libraries", database.name());
-    ran.says(&["warning: session_preload_libraries stays as it is", &advice]);
-    assert_eq!(preloaded(&mut superuser), [] as [String; 0]);
-
-    // Who may set it may not read it, and so cannot say again what it says already.
-    superuser.batch_execute(&format!("grant set on parameter session_preload_libraries to {ADMIN}")).unwrap();
-    let preload = file::read_all(&sql("migrations")).unwrap().pop().unwrap();
-    assert_eq!(preload.name(), "2026-11-22-14-preload");
-    let mut admin = database.connect(ADMIN);
-    admin.batch_execute(&preload.up).unwrap();
-    assert_eq!(preloaded(&mut superuser), [] as [String; 0]);
-    superuser.batch_execute(&format!("grant pg_read_all_settings to {ADMIN}")).unwrap();
-    admin.batch_execute(&preload.up).unwrap();
-    assert_eq!(preloaded(&mut superuser), ["session_preload_libraries=percytech"]);
-    admin.batch_execute(preload.rollback.as_ref().unwrap()).unwrap();
-    assert_eq!(preloaded(&mut superuser), [] as [String; 0]);
-    superuser
-        .batch_execute(&format!(
-            "revoke set on parameter session_preload_libraries from {ADMIN}; revoke pg_read_all_settings from {ADMIN}"
-        ))
-        .unwrap();
+    let role = bare_owner(&database);
+    let advice =
+        format!("alter database {} set session_preload_libraries = ..., percytech;", database.name());
+    run(&mut database.percytech_as(&role, &["migrate", "up"]))
+        .expect(0)
+        .says(&["warning: session_preload_libraries stays as it is", &advice]);
+    assert_eq!(preloaded(&mut superuser), nothing());
 
     // Without it, what may not be set is dropped at the first query.
-    run(&mut database.percytech_as(ADMIN, &["policies", "apply"])).expect(0);
+    run(&mut database.percytech_as(&role, &["policies", "apply"])).expect(0);
     fill(&mut superuser);
     let mut client = database.connect(&login_of("gnymble"));
     client.batch_execute("set app.current_brand = 'percymd'").unwrap();
     assert_eq!(value::<i64>(&mut client, "select count(*) from customers"), 0);
+}
+
+#[test]
+fn who_may_have_a_library_loaded_needs_to_know_which_are() {
+    let database = TestDatabase::empty();
+    let mut superuser = database.superuser();
+    let role = bare_owner(&database);
+    let preload = file::read_all(&sql("migrations")).unwrap().pop().unwrap();
+    assert_eq!(preload.name(), "2026-11-22-14-preload");
+    let rollback = preload.rollback.as_ref().unwrap();
+    superuser.batch_execute(&format!("grant set on parameter session_preload_libraries to {role}")).unwrap();
+    let mut owner = database.connect(&role);
+    owner.batch_execute(&preload.up).unwrap();
+    assert_eq!(preloaded(&mut superuser), nothing());
+    // What the database says can be read, and yet not be said again.
+    let name = database.name();
+    superuser
+        .batch_execute(&format!("alter database {name} set session_preload_libraries = auto_explain"))
+        .unwrap();
+    owner.batch_execute(&preload.up).unwrap();
+    assert_eq!(preloaded(&mut superuser), ["session_preload_libraries=auto_explain"]);
+
+    superuser.batch_execute(&format!("grant pg_read_all_settings to {role}")).unwrap();
+    owner.batch_execute(&preload.up).unwrap();
+    assert_eq!(preloaded(&mut superuser), ["session_preload_libraries=auto_explain, percytech"]);
+    owner.batch_execute(rollback).unwrap();
+    assert_eq!(preloaded(&mut superuser), ["session_preload_libraries=auto_explain"]);
+
+    // The way back does not stop at what another has set.
+    superuser
+        .batch_execute(&format!(
+            "revoke set on parameter session_preload_libraries from {role};
+             alter database {name} set session_preload_libraries = percytech"
+        ))
+        .unwrap();
+    owner.batch_execute(rollback).unwrap();
+    assert_eq!(preloaded(&mut superuser), ["session_preload_libraries=percytech"]);
+}
+
+#[test]
+fn a_bare_owner_goes_all_the_way_back() {
+    let cluster = Cluster::start(&Installation::find().unwrap(), &[]).unwrap();
+    let mut superuser = superuser_of(&cluster);
+    let readme = std::fs::read_to_string(percytech_tests::root().join("README.md")).unwrap();
+    let mut blocks = readme.split("```sql\n").skip(1).filter_map(|part| part.split("```").next());
+    let block = blocks.find(|block| block.contains("create extension percytech;")).unwrap();
+    superuser.batch_execute("create role bare login").unwrap();
+    superuser.batch_execute("create database bare owner bare").unwrap();
+    superuser.batch_execute(percytech_tests::SUPABASE_ROLES).unwrap();
+    let connect = |user| database::connect(Some(&cluster.url(user, "bare")), "percytech tests").unwrap();
+    connect(SUPERUSER).batch_execute(&block.replace("<user>", "bare")).unwrap();
+    let mut bare = connect("bare");
+    // Supabase's role needs a superuser to be let act as the brands; the migration says so, and goes on.
+    migrate_up(&mut bare, &sql("migrations"));
+    let service: bool = value(&mut superuser, "select pg_has_role('service_role', 'brand_all', 'member')");
+    assert!(!service);
+
+    let files = file::read_all(&sql("migrations")).unwrap();
+    for file in files.iter().skip(3).rev() {
+        let mut transaction = bare.transaction().unwrap();
+        transaction.batch_execute("set local search_path = public, extensions").unwrap();
+        if file.run_as == file::RunAs::Owner {
+            transaction.batch_execute("set local role percytech_owner").unwrap();
+        }
+        let rollback = file.rollback.as_ref().unwrap();
+        transaction.batch_execute(rollback).unwrap_or_else(|error| panic!("{}: {error:?}", file.name()));
+        transaction.commit().unwrap();
+    }
+    let tables: i64 =
+        value(&mut bare, "select count(*) from pg_class where relnamespace = 'public'::regnamespace");
+    assert_eq!(tables, 0);
+    let kept: i64 =
+        value(&mut superuser, "select count(*) from pg_roles where rolname ~ '^(brand|percytech)_'");
+    assert_eq!(kept, 7, "what he may not drop stays");
+}
+
+#[test]
+fn a_brands_role_that_can_log_in_is_pointed_out() {
+    let cluster = Cluster::start(&Installation::find().unwrap(), &[]).unwrap();
+    superuser_of(&cluster).batch_execute("create role brand_percymd login").unwrap();
+    let mut command = percytech(&["migrate", "up"]);
+    command.env("DATABASE_URL", cluster.url(SUPERUSER, "postgres"));
+    run(&mut command)
+        .expect(0)
+        .says(&["warning: role brand_percymd can log in", "alter role brand_percymd nologin;"]);
 }

@@ -249,6 +249,18 @@ fn a_context_may_be_sealed_without_a_brand() {
 }
 
 #[test]
+fn a_context_of_the_session_cannot_be_sealed_since_it_would_outlast_the_seal() {
+    let mut app = TestDatabase::migrated().app();
+    let error = app
+        .batch_execute("select percytech.set_brand_context('gnymble', is_local => false, seal => true)")
+        .unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!(error.code(), &SqlState::INVALID_PARAMETER_VALUE);
+    assert_eq!(error.message(), "a context that is sealed is local to its transaction");
+    assert_eq!(current(&mut app), None);
+}
+
+#[test]
 fn the_refusal_says_what_it_is_sealed_to() {
     let mut app = TestDatabase::migrated().app();
     app.batch_execute("begin").unwrap();

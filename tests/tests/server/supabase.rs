@@ -105,7 +105,7 @@ fn a_header_chooses_among_the_brands_of_the_token_and_never_beyond_them() {
     }
     for (claims, header, expected) in [
         (&two, "percytext", SqlState::INSUFFICIENT_PRIVILEGE),
-        (&two, "acme", SqlState::INVALID_PARAMETER_VALUE),
+        (&two, "acme", SqlState::INSUFFICIENT_PRIVILEGE),
         (&claims("authenticated", "\"gnymble\""), "percymd", SqlState::INSUFFICIENT_PRIVILEGE),
         (&claims("authenticated", "null"), "percymd", SqlState::INSUFFICIENT_PRIVILEGE),
         (&claims("service_role", "null"), "percymd", SqlState::INSUFFICIENT_PRIVILEGE),
@@ -187,10 +187,12 @@ fn to_apply_the_same_request_again_changes_nothing() {
 fn the_claims_of_a_login_that_is_not_trusted_are_ignored() {
     let database = filled();
     let everything = claims("authenticated", r#"["gnymble", "percymd", "percytext"]"#);
-    for (login, own) in [("test_gnymble", Some("gnymble")), ("brandless", None)] {
-        let _ = database
-            .superuser()
-            .batch_execute("create role brandless login in role percytech_app, authenticated");
+    let brandless = format!("brandless_of_{}", database.name());
+    database
+        .superuser()
+        .batch_execute(&format!("create role {brandless} login in role percytech_app, authenticated"))
+        .unwrap();
+    for (login, own) in [("test_gnymble", Some("gnymble")), (brandless.as_str(), None)] {
         let mut client = database.connect(login);
         for claims in [&everything, &claims("authenticated", "\"percymd\"")] {
             let mut transaction = client.transaction().unwrap();
@@ -210,7 +212,8 @@ fn the_claims_of_a_login_that_is_not_trusted_are_ignored() {
                 "set app.current_brand = 'percymd'",
                 APPLY,
             ];
-            attempts.push("set local percytech.trusted_logins = 'test_gnymble, brandless'");
+            let trust = format!("set local percytech.trusted_logins = '{login}'");
+            attempts.push(&trust);
             for attempt in attempts {
                 let mut savepoint = transaction.transaction().unwrap();
                 let refused = code(savepoint.batch_execute(attempt));
@@ -225,15 +228,16 @@ fn the_claims_of_a_login_that_is_not_trusted_are_ignored() {
 fn realtime_sees_the_brand_of_a_subscribers_token_without_choosing_it() {
     let database = filled();
     let mut superuser = database.superuser();
-    superuser.batch_execute("do $$ begin create role realtime_login login superuser; exception when duplicate_object then null; end $$").unwrap();
+    let login = format!("realtime_of_{}", database.name());
+    superuser.batch_execute(&format!("create role {login} login superuser")).unwrap();
     // Realtime has a login of its own: it is listed beside PostgREST's.
     superuser
         .batch_execute(&format!(
-            "alter database {} set percytech.trusted_logins = 'authenticator, realtime_login'",
+            "alter database {} set percytech.trusted_logins = 'authenticator, {login}'",
             database.name()
         ))
         .unwrap();
-    for login in ["authenticator", "realtime_login"] {
+    for login in ["authenticator", &login] {
         let mut realtime = database.connect(login);
         // It asks with one prepared statement for the subscribers of all brands, and sets no more than role and claims.
         let visible =
@@ -314,6 +318,9 @@ fn odd_claims_and_headers_are_no_context_and_no_error() {
             assert_eq!(brands_seen(&mut request), [] as [String; 0], "{odd:.80}");
         }
     }
+    // What is longer than four megabytes is not read to its end, so that nobody can exhaust the server's memory with it.
+    let long = format!(r#"{{"app_metadata": {{"brand_id": "gnymble"}}, "x": "{}"}}"#, "x".repeat(4 << 20));
+    assert_eq!(current(&mut request(&mut postgrest, "authenticated", &long, &long)), None);
     // Beside much that is odd, one brand is one brand.
     let big =
         format!(r#"{{"x": "{}", "app_metadata": {{"brand_id": "gnymble"}}}}"#, "\\u0000".repeat(200_000));
@@ -350,6 +357,38 @@ fn anon_sees_nothing_and_may_do_nothing() {
             );
         }
     }
+}
+
+#[test]
+fn a_stranger_does_not_find_out_which_brands_there_are() {
+    let database = filled();
+    let mut postgrest = database.connect("authenticator");
+    let mut answer = |header: &str, sql: &str| -> String {
+        let mut request = request(&mut postgrest, "anon", r#"{"role": "anon"}"#, &chosen(header));
+        let error = request.batch_execute(sql).unwrap_err();
+        let error = error.as_db_error().unwrap();
+        let (message, detail, hint) = (error.message(), error.detail().unwrap(), error.hint().unwrap());
+        format!("{:?} {message} {detail} {hint}", error.code()).replace(header, "it")
+    };
+    assert_eq!(answer("percymd", APPLY), answer("acme", APPLY));
+    let asked = answer("acme", "select percytech.set_brand_context('acme')");
+    assert!(BRANDS.iter().all(|brand| !asked.contains(brand)), "{asked}");
+}
+
+#[test]
+fn a_request_is_checked_from_its_first_statement_on_whatever_its_login_loads_besides() {
+    let database = TestDatabase::empty_supabase();
+    run(&mut database.percytech(&["migrate", "up"])).expect(0);
+    run(&mut database.percytech(&["policies", "apply"])).expect(0);
+    let mut postgrest = database.connect("authenticator");
+    for setting in ["auto_explain.log_min_duration", "percytech.brand_claim"] {
+        value::<String>(&mut postgrest, &format!("show {setting}"));
+    }
+    postgrest.batch_execute("set role authenticated").unwrap();
+    assert_eq!(
+        refusal(&mut postgrest, "set app.current_brand = 'percymd'"),
+        SqlState::INSUFFICIENT_PRIVILEGE
+    );
 }
 
 #[test]

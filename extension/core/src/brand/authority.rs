@@ -2,6 +2,9 @@
 //!
 //! Any one of: a superuser; a member of the brand's role or of [`EVERY_BRAND`]; a session of a trusted login whose claims
 //! name the brand. The claims of any other login count for nothing, since anybody can set them.
+//!
+//! Nobody may in a security-restricted operation: there, somebody's code runs on behalf of whoever maintains the database,
+//! who may act as every brand.
 
 use super::claims::strings_at;
 use super::session::{Session, Setting, said};
@@ -25,13 +28,12 @@ impl Brand {
 
 /// Whether the session may act as `brand`.
 pub fn may_act_as(session: &impl Session, brand: &Brand) -> bool {
-    role_may_act_as(session, brand) || token_brands(session).contains(brand)
+    !session.is_restricted() && (role_may_act_as(session, brand) || token_brands(session).contains(brand))
 }
 
 /// The brands that the session may act as, in the order of the enum.
 pub fn allowed(session: &impl Session) -> Vec<Brand> {
-    let named = token_brands(session);
-    all(session.brands()).filter(|brand| named.contains(brand) || role_may_act_as(session, brand)).collect()
+    all(session.brands()).filter(|brand| may_act_as(session, brand)).collect()
 }
 
 /// Whether the role alone, without claims, may act as every brand.

@@ -121,6 +121,39 @@ mod tests {
         })
     }
 
+    /// What may stand at the claim, from usual to absurd: nested a thousand deep, ten thousand long, a string of a hundred
+    /// thousand characters.
+    fn any_claim() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any_json().prop_map(|json| json.to_string()),
+            (0..1_000_usize, any::<bool>()).prop_map(|(depth, is_object)| {
+                let (open, close) = if is_object { (r#"{"brand_id":"#, "}") } else { ("[", "]") };
+                format!("{}1{}", open.repeat(depth), close.repeat(depth))
+            }),
+            (0..10_000_usize, any::<bool>()).prop_map(|(length, is_odd)| {
+                let mut names = vec!["\"gnymble\""; length];
+                names.extend(is_odd.then_some("7"));
+                format!("[{}]", names.join(","))
+            }),
+            (0..100_000_usize, any::<char>())
+                .prop_map(|(length, character)| Value::from(character.to_string().repeat(length)).to_string()),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn nothing_at_the_claim_fails_however_deep_or_long(claim in any_claim()) {
+            let found = strings_at(&format!(r#"{{"app_metadata": {{"brand_id": {claim}}}}}"#), PATH);
+            match serde_json::from_str(&claim) {
+                Ok(Value::String(only)) => prop_assert_eq!(found, [only]),
+                Ok(Value::Array(items)) if items.iter().all(Value::is_string) => prop_assert_eq!(found.len(), items.len()),
+                _ => prop_assert!(found.is_empty()),
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 

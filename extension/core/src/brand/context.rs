@@ -7,7 +7,7 @@ use super::claims::strings_at;
 use super::refused::{BeyondToken, NoContext, NotAllowed, Refused, Sealed};
 use super::seal::Seal;
 use super::session::{Session, Setting, said};
-use super::{Brand, Brands};
+use super::{Brand, UnknownBrand, shortened};
 
 /// The header by which a request chooses among the brands of its token, as a JSON Pointer into the headers, whose names
 /// `PostgREST` writes in lower case.
@@ -59,6 +59,9 @@ pub enum Request {
 /// that could not be checked when it was set, opens nothing.
 pub fn current(session: &impl Session) -> Context {
     let sealed = Seal::of(session).is_some();
+    if session.is_restricted() {
+        return Context { brand: None, source: Source::None, sealed };
+    }
     let (brand, source) = match (Seal::binding(session), said(session, Setting::CurrentBrand)) {
         (Some(seal), _) => (seal.brand(session.brands()), Source::Setting),
         (None, Some(label)) => (set_brand(session, &label), Source::Setting),
@@ -80,9 +83,14 @@ pub fn require(session: &impl Session) -> Result<Brand, Refused> {
     current(session).brand.ok_or_else(|| Refused::NoContext(why_none(session)))
 }
 
+/// The brand of this label. Who may not act as any brand is not told which there are.
+pub fn find(session: &impl Session, label: &str) -> Result<Brand, UnknownBrand> {
+    session.brands().find(label).map_err(|unknown| unknown.seen_by(&allowed(session)))
+}
+
 /// The brand of this label, if the session may act as it.
 pub fn authorise(session: &impl Session, label: &str) -> Result<Brand, Refused> {
-    let brand = session.brands().find(label)?;
+    let brand = find(session, label)?;
     if may_act_as(session, &brand) {
         return Ok(brand);
     }
@@ -97,6 +105,9 @@ pub fn authorise(session: &impl Session, label: &str) -> Result<Brand, Refused> 
 
 /// Refuses to have the context become `label`, an empty one meaning none: in this transaction, or in sessions to come.
 pub fn check_change(session: &impl Session, label: &str) -> Result<(), Refused> {
+    if session.is_restricted() {
+        return Err(Refused::Restricted);
+    }
     if let Some(seal) = Seal::binding(session) {
         return Err(Refused::Sealed(Sealed { brand: seal.brand(session.brands()) }));
     }
@@ -113,20 +124,15 @@ pub fn is_sealed_to(session: &impl Session, brand: Option<&Brand>) -> bool {
 pub fn of_request(session: &impl Session) -> Result<Request, Refused> {
     let named = token_brands(session);
     let headers = said(session, Setting::Headers).unwrap_or_default();
-    let Some(chosen) = strings_at(&headers, HEADER).into_iter().next() else {
+    let chosen = strings_at(&headers, HEADER).into_iter().find(|label| !label.is_empty());
+    let Some(chosen) = chosen else {
         let is_open = named.is_empty() && role_may_act_as_all(session);
         return Ok(if is_open { Request::Open } else { Request::Sealed(only(named)) });
     };
-    let brand = session.brands().find(&chosen)?;
-    if named.contains(&brand) {
-        Ok(Request::Sealed(Some(brand)))
-    } else {
-        Err(Refused::BeyondToken(BeyondToken {
-            brand,
-            named,
-            claim: said(session, Setting::BrandClaim),
-            disbelieved_login: disbelieved_login(session),
-        }))
+    // The same answer for a brand that there is and for one that there is not: a stranger is not to find out which exist.
+    match named.iter().find(|brand| brand.as_str() == chosen) {
+        Some(brand) => Ok(Request::Sealed(Some(brand.clone()))),
+        None => Err(Refused::BeyondToken(BeyondToken { chosen: shortened(&chosen), named })),
     }
 }
 
@@ -134,8 +140,8 @@ fn set_brand(session: &impl Session, label: &str) -> Option<Brand> {
     session.brands().find(label).ok().filter(|brand| may_act_as(session, brand))
 }
 
-fn only(mut brands: Vec<Brand>) -> Option<Brand> {
-    brands.pop().filter(|_| brands.is_empty())
+fn only(brands: Vec<Brand>) -> Option<Brand> {
+    <[Brand; 1]>::try_from(brands).ok().map(|[only]| only)
 }
 
 /// The login whose claims are there, and are not believed.
@@ -150,13 +156,16 @@ fn believed_claim(session: &impl Session) -> Option<String> {
 }
 
 fn why_none(session: &impl Session) -> NoContext {
+    if session.is_restricted() {
+        return NoContext::Restricted;
+    }
     if Seal::binding(session).is_some() {
         return NoContext::Sealed;
     }
     if let Some(label) = said(session, Setting::CurrentBrand) {
         return match authorise(session, &label) {
             Err(Refused::NotAllowed(refused)) => NoContext::NotAllowed(refused),
-            _ => NoContext::Unknown { label, brands: Brands::clone(session.brands()) },
+            _ => NoContext::Unknown { label: shortened(&label), allowed: allowed(session) },
         };
     }
     if let Some(login) = disbelieved_login(session) {

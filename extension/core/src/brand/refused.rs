@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use super::{Brand, Brands, UnknownBrand, shortened};
+use super::{Brand, UnknownBrand, listed};
 use crate::error::Refusal;
+
+const RESTRICTED: &str = "The functions of an index and the query of a materialized view run on behalf of whoever maintains the table.";
+const UNRESTRICTED: &str = "Take the brand context out of them.";
 
 /// Why the context is not what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,12 +20,42 @@ pub enum Refused {
     /// The context cannot change until the transaction ends.
     #[error("the brand context is sealed")]
     Sealed(Sealed),
+    /// A seal was asked for that would outlast its transaction.
+    #[error("a context that is sealed is local to its transaction")]
+    SealedForSession,
     /// A header chose a brand that the token does not name.
-    #[error("the token of this request does not name brand \"{}\"", .0.brand)]
+    #[error("the token of this request does not name brand \"{}\"", .0.chosen)]
     BeyondToken(BeyondToken),
+    /// Somebody's code runs in the course of another's maintenance.
+    #[error("the brand context cannot change within a security-restricted operation")]
+    Restricted,
     /// There is no brand in context where one is needed.
     #[error("no brand is in context")]
     NoContext(NoContext),
+}
+
+/// The session may not set a setting that decides who may act as a brand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("role \"{role}\" may not set \"{setting}\"")]
+pub struct NotASuperuser {
+    /// The setting.
+    pub setting: &'static str,
+    /// The role that counts.
+    pub role: String,
+}
+
+impl Refusal for NotASuperuser {
+    fn sqlstate(&self) -> &'static str {
+        "42501" // insufficient_privilege
+    }
+
+    fn detail(&self) -> Option<String> {
+        Some("It decides who may act as which brand.".to_owned())
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("A function of a superuser does not lend its owner's right to set it.".to_owned())
+    }
 }
 
 /// The session may not act as a brand.
@@ -45,15 +78,15 @@ pub struct Sealed {
 /// A header chose a brand that the token does not name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BeyondToken {
-    pub(super) brand: Brand,
+    pub(super) chosen: String,
     pub(super) named: Vec<Brand>,
-    pub(super) claim: Option<String>,
-    pub(super) disbelieved_login: Option<String>,
 }
 
 /// Why there is no brand in context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoContext {
+    /// Somebody's code runs in the course of another's maintenance.
+    Restricted,
     /// It was sealed without one.
     Sealed,
     /// What was set, unchecked, is one that the session may not act as.
@@ -62,8 +95,8 @@ pub enum NoContext {
     Unknown {
         /// What was set.
         label: String,
-        /// The brands that there are.
-        brands: Brands,
+        /// The brands that it could be.
+        allowed: Vec<Brand>,
     },
     /// There are claims, but not of a login that is trusted.
     Disbelieved {
@@ -93,7 +126,8 @@ impl Refusal for Refused {
     fn sqlstate(&self) -> &'static str {
         match self {
             Self::Unknown(unknown) => unknown.sqlstate(),
-            _ => "42501", // insufficient_privilege
+            Self::SealedForSession => "22023", // invalid_parameter_value
+            _ => "42501",                      // insufficient_privilege
         }
     }
 
@@ -105,7 +139,11 @@ impl Refusal for Refused {
                 Some(brand) => format!("It is \"{brand}\" until this transaction ends."),
                 None => "It is no brand until this transaction ends.".to_owned(),
             }),
-            Self::BeyondToken(refused) => Some(refused.detail()),
+            Self::SealedForSession => {
+                Some("Both is_local => false and seal => true were asked for.".to_owned())
+            }
+            Self::BeyondToken(refused) => Some(format!("It names {}.", listed(&refused.named))),
+            Self::Restricted => Some(RESTRICTED.to_owned()),
             Self::NoContext(why) => Some(why.detail()),
         }
     }
@@ -115,7 +153,11 @@ impl Refusal for Refused {
             Self::Unknown(unknown) => unknown.hint(),
             Self::NotAllowed(refused) => Some(refused.hint()),
             Self::Sealed(_) => Some("Choose another brand in another transaction.".to_owned()),
-            Self::BeyondToken(refused) => Some(refused.hint()),
+            Self::SealedForSession => Some("Leave is_local out.".to_owned()),
+            Self::BeyondToken(_) => {
+                Some("The header x-brand-id chooses among the brands that the token names.".to_owned())
+            }
+            Self::Restricted => Some(UNRESTRICTED.to_owned()),
             Self::NoContext(why) => Some(why.hint()),
         }
     }
@@ -134,38 +176,24 @@ impl NotAllowed {
         }
         let granted = self.brand.role().unwrap_or_else(|| super::authority::EVERY_BRAND.to_owned());
         format!(
-            "To allow it: GRANT {} TO {}. The role that counts is the one that the session has SET ROLE to, not the owner \
-             of a function.",
+            "To allow it: GRANT {} TO {}. The role that counts is the one that the session has SET ROLE to, not the owner of a function.",
             quoted(&granted),
             quoted(&self.role),
         )
     }
 }
 
-impl BeyondToken {
-    fn detail(&self) -> String {
-        let detail = format!("It names {}.", listed(&self.named));
-        with_disbelief(detail, self.disbelieved_login.as_deref())
-    }
-
-    fn hint(&self) -> String {
-        match &self.claim {
-            Some(claim) => format!("The header x-brand-id chooses among the brands of the claim {claim}."),
-            None => "Say in percytech.brand_claim which claim names the brands.".to_owned(),
-        }
-    }
-}
-
 impl NoContext {
     fn detail(&self) -> String {
         match self {
+            Self::Restricted => RESTRICTED.to_owned(),
             Self::Sealed => "The context is sealed without a brand until this transaction ends.".to_owned(),
             Self::NotAllowed(refused) => format!(
                 "The setting app.current_brand is \"{}\", which role \"{}\" may not act as.",
                 refused.brand, refused.role
             ),
             Self::Unknown { label, .. } => {
-                format!("The setting app.current_brand is \"{}\", which is no brand.", shortened(label))
+                format!("The setting app.current_brand is \"{label}\", which is no brand.")
             }
             Self::Disbelieved { login } => {
                 with_disbelief("The setting app.current_brand is empty.".to_owned(), Some(login))
@@ -180,12 +208,13 @@ impl NoContext {
 
     fn hint(&self) -> String {
         match self {
+            Self::Restricted => UNRESTRICTED.to_owned(),
             Self::Sealed => {
                 "The token of a request names one brand, or the header x-brand-id chooses one of several."
                     .to_owned()
             }
             Self::NotAllowed(refused) => refused.hint(),
-            Self::Unknown { brands, .. } => format!("The brands are: {}.", brands.labels().join(", ")),
+            Self::Unknown { allowed, .. } => format!("The session may act as {}.", listed(allowed)),
             Self::Disbelieved { .. } => {
                 "A superuser says in percytech.trusted_logins whose claims are believed.".to_owned()
             }
@@ -214,13 +243,6 @@ fn with_disbelief(detail: String, login: Option<&str>) -> String {
         Some(login) => {
             format!("{detail} The claims in request.jwt.claims are not believed of login \"{login}\".")
         }
-    }
-}
-
-fn listed(brands: &[Brand]) -> String {
-    match brands {
-        [] => "no brand".to_owned(),
-        brands => brands.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     }
 }
 

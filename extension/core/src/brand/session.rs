@@ -17,8 +17,12 @@ pub trait Session {
     /// Whether the role that counts is a superuser.
     fn is_superuser(&self) -> bool;
 
-    /// Whether the role that counts has the rights of `role`, or may SET ROLE to it. False where there is no such role.
-    fn is_member_of(&self, role: &str) -> bool;
+    /// Whether the role that counts has the rights of `group`, or may SET ROLE to it. False where there is no such group.
+    fn is_member_of(&self, group: &str) -> bool;
+
+    /// Whether code of one user runs in the course of another's maintenance (`PostgreSQL`'s security-restricted operation):
+    /// the functions of an index under ANALYZE, REINDEX or autovacuum, the query of a materialized view.
+    fn is_restricted(&self) -> bool;
 
     /// The value of a setting; nothing where it is not set.
     fn setting(&self, setting: Setting) -> Option<String>;
