@@ -38,6 +38,7 @@ impl PgBouncer {
              pool_mode = transaction\n\
              default_pool_size = {connections}\n\
              max_client_conn = 200\n\
+             server_round_robin = 1\n\
              listen_addr =\n\
              unix_socket_dir = {directory}\n\
              auth_type = trust\n\
