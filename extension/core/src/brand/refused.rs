@@ -5,8 +5,7 @@ use std::fmt;
 use super::{Brand, UnknownBrand, listed};
 use crate::error::Refusal;
 
-const RESTRICTED: &str =
-    "The functions of an index and the query of a materialized view run on behalf of whoever maintains the table.";
+const RESTRICTED: &str = "The functions of an index and the query of a materialized view run on behalf of whoever maintains the table.";
 const UNRESTRICTED: &str = "Take the brand context out of them.";
 
 /// Why the context is not what was asked for.
