@@ -34,7 +34,7 @@ fn set_brand_context(
     let is_local = is_local.unwrap_or(true);
     let seal = seal.unwrap_or(false);
     if seal && !is_local {
-        or_raise(Err(Refused::SealedForSession))
+        or_raise::<(), _>(Err(Refused::SealedForSession));
     }
     if !(is_local && context::is_sealed_to(&session, brand.as_ref())) {
         change(&session, brand.as_ref(), is_local);

@@ -103,6 +103,7 @@ impl Drop for Sealing {
 /// Whether the role that counts may set a setting of superusers in its session. PostgreSQL asks that of the owner of a
 /// SECURITY DEFINER function that sets what it is told to; its callers would decide whom to believe.
 #[expect(unsafe_code, reason = "PostgreSQL's catalog cache is asked")]
+#[allow(clippy::useless_conversion, reason = "the type is wider since PostgreSQL 16")]
 fn may_set(setting: Setting, source: pg_sys::GucSource::Type) -> bool {
     let is_of_session = source == pg_sys::GucSource::PGC_S_SESSION;
     if !is_checkable() || !is_of_session || (setting == Setting::Seal && SEALING.get()) {
