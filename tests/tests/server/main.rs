@@ -4,6 +4,7 @@
 
 mod brand_authority;
 mod brand_context;
+mod brand_loading;
 mod connection;
 mod demo;
 mod documents;
