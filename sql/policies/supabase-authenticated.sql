@@ -2,6 +2,7 @@
 -- token names. It is named here, and not granted percytech_app, since it inherits nothing. anon, which a request without
 -- a token runs as, is granted nothing.
 -- if-role-exists: authenticated
+-- except-tables: public.customer_stage_transitions
 
 create policy authenticated_access on brand_table
   as permissive

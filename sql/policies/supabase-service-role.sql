@@ -1,6 +1,7 @@
 -- On Supabase, a server's own requests run as service_role. It has BYPASSRLS there, so that no policy binds it, and needs
 -- the grants all the same; where it has not, it works within the brand in context like everybody else.
 -- if-role-exists: service_role
+-- except-tables: public.customer_stage_transitions
 
 create policy service_role_access on brand_table
   as permissive

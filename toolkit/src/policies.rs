@@ -2,11 +2,13 @@
 //!
 //! A declaration is plain SQL about a table called `brand_table`. It is run as it stands on a temporary table of that
 //! name; what the server then has in its catalog for it is what every brand table must have. So nothing is compared as
-//! text that the server would write differently. A line `-- if-role-exists: role` in the comment at the top of a file has
-//! it hold only where that role exists.
+//! text that the server would write differently. Lines in the comment at the top of a file say where it holds: `-- if-role-exists: role`,
+//! `-- only-tables: schema.table, …`, `-- except-tables: schema.table, …`.
 
 mod protection;
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,6 +33,12 @@ const STAND_IN: &str = "brand_table";
 
 /// Starts the line by which a declaration holds only where a role exists.
 const IF_ROLE_EXISTS: &str = "-- if-role-exists: ";
+
+/// Starts the line by which a declaration holds for these tables only.
+const ONLY_TABLES: &str = "-- only-tables: ";
+
+/// Starts the line by which a declaration holds for all tables but these.
+const EXCEPT_TABLES: &str = "-- except-tables: ";
 
 /// Why policies could not be compared or applied.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -143,6 +151,28 @@ pub struct Declaration(Vec<DeclarationFile>);
 struct DeclarationFile {
     script: Script,
     if_role_exists: Option<String>,
+    only_tables: Option<Vec<String>>,
+    except_tables: Option<Vec<String>>,
+}
+
+impl DeclarationFile {
+    fn new(script: Script, text: &str) -> Self {
+        let said = |marker| {
+            let line = comment_at_top(text).find_map(|line| line.strip_prefix(marker));
+            line.map(|names| names.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>())
+        };
+        Self {
+            script,
+            if_role_exists: said(IF_ROLE_EXISTS).and_then(|roles| roles.into_iter().next()),
+            only_tables: said(ONLY_TABLES),
+            except_tables: said(EXCEPT_TABLES),
+        }
+    }
+
+    fn is_about(&self, table: &str) -> bool {
+        let names = |tables: &Vec<String>| tables.iter().any(|name| name == table);
+        self.only_tables.as_ref().is_none_or(names) && !self.except_tables.as_ref().is_some_and(names)
+    }
 }
 
 impl Declaration {
@@ -166,10 +196,7 @@ impl Declaration {
             let text = std::fs::read_to_string(file).map_err(unreadable(file))?;
             let script = Script::parse(file, &text)?;
             refuse_other_statements(&script)?;
-            let if_role_exists = comment_at_top(&text)
-                .find_map(|line| line.strip_prefix(IF_ROLE_EXISTS))
-                .map(|role| role.trim().to_owned());
-            Ok(DeclarationFile { script, if_role_exists })
+            Ok(DeclarationFile::new(script, &text))
         });
         scripts.collect::<Result<_, Error>>().map(Self)
     }
@@ -278,7 +305,12 @@ fn plan(
     // taken for PostgreSQL's own, neither in a declaration nor in what is read of the tables.
     transaction.batch_execute("set local search_path = pg_temp, pg_catalog")?;
     become_owner(transaction, config, "reading and changing policies")?;
-    let wanted = wanted_protection(transaction, config, declared)?;
+    let mut declared_here = Vec::new();
+    for file in &declared.0 {
+        if holds(transaction, file)? {
+            declared_here.push(file);
+        }
+    }
     let all: Vec<_> =
         tables::of_schemas(transaction, &config.schemas)?.into_iter().map(|table| table.oid).collect();
     let tables: Vec<u32> = transaction
@@ -293,7 +325,18 @@ fn plan(
         });
     }
     let mut plan = Plan { tables: tables.len(), changes: Vec::new(), undeclared: Vec::new() };
+    // Most tables have the same files, and so the same protection.
+    let mut known: BTreeMap<Vec<&Path>, Protection> = BTreeMap::new();
     for actual in protection::read(transaction, &tables)? {
+        let files: Vec<_> = declared_here.iter().filter(|file| file.is_about(&actual.table)).collect();
+        let names = files.iter().map(|file| file.script.path()).collect();
+        let wanted = match known.entry(names) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let scripts = files.iter().map(|file| &file.script);
+                unknown.insert(wanted_protection(transaction, config, scripts)?)
+            }
+        };
         let difference = wanted.difference(&actual);
         let change = |sql| Change { table: actual.table.clone(), sql };
         plan.changes.extend(difference.missing.into_iter().map(change));
@@ -310,11 +353,11 @@ fn holds(transaction: &mut Transaction<'_>, file: &DeclarationFile) -> Result<bo
     Ok(found.is_some())
 }
 
-/// What the declaration gives a table, told by giving it to a temporary one.
-fn wanted_protection(
+/// What these declarations give a table, told by giving it to a temporary one.
+fn wanted_protection<'a>(
     transaction: &mut Transaction<'_>,
     config: &Config,
-    declared: &Declaration,
+    declared: impl Iterator<Item = &'a Script>,
 ) -> Result<Protection, Error> {
     let create = format!(
         "create temporary table {STAND_IN} (id uuid, {column} {data_type}) on commit drop",
@@ -329,10 +372,8 @@ fn wanted_protection(
     for grantee in protection::grantees(transaction, stand_in)? {
         transaction.batch_execute(&format!("revoke all on {STAND_IN} from {grantee}"))?;
     }
-    for file in &declared.0 {
-        if holds(transaction, file)? {
-            file.script.run(transaction)?;
-        }
+    for script in declared {
+        script.run(transaction)?;
     }
     let mut wanted = protection::read(transaction, &[stand_in])?;
     transaction.batch_execute(&format!("drop table pg_temp.{STAND_IN}"))?;

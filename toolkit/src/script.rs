@@ -69,6 +69,12 @@ impl Script {
         Ok(script)
     }
 
+    /// The file that it was read from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        Path::new(&self.name)
+    }
+
     /// The statements, in order.
     #[must_use]
     pub fn statements(&self) -> &[Statement] {

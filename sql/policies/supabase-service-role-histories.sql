@@ -1,0 +1,11 @@
+-- What histories.sql says, for Supabase's service_role.
+-- if-role-exists: service_role
+-- only-tables: public.customer_stage_transitions
+
+create policy service_role_access on brand_table
+  as permissive
+  for select
+  to service_role
+  using (brand_id = (select percytech.current_brand()::public.brand_id));
+
+grant select on brand_table to service_role;
