@@ -14,7 +14,7 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 
 use crate::refusal::or_raise;
-use backend::Backend;
+pub use backend::Backend;
 pub use settings::define as define_settings;
 
 /// Makes `brand` the context of this transaction, or of the session where `is_local` is false; returns it. NULL clears the

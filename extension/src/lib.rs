@@ -5,6 +5,7 @@
 use pgrx::prelude::*;
 
 mod brand;
+mod journey;
 mod refusal;
 mod search;
 

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 /// The brands, in the order of the enum.
 pub const BRANDS: [&str; 3] = ["gnymble", "percymd", "percytext"];
 
-/// The tables of the schema, parents first.
+/// The tables that applications write to as they like, parents first.
 pub const TABLES: [&str; 3] = ["customers", "conversations", "messages"];
 
 /// A login that may do what an application may, as every brand.
@@ -37,6 +37,10 @@ pub const WITH_PASSWORD: &str = "test_password";
 
 /// A login that may create databases and roles, but is no superuser.
 pub const ADMIN: &str = "test_admin";
+
+/// Those and what is kept of the journey.
+pub const ALL_TABLES: [&str; 5] =
+    ["customers", "conversations", "messages", "stage_transition_rules", "customer_stage_transitions"];
 
 const TEMPLATE: &str = "migrated";
 

@@ -1,5 +1,7 @@
 //! `percytech demo`: what the product does, shown on a private cluster that is gone afterwards.
 
+mod journey;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -171,6 +173,7 @@ pub fn run(config: &Config, options: &Options<'_>) -> Result<Outcome, Error> {
         "What a statement can do that somebody has smuggled into a sealed transaction of the application",
     );
     attempts.extend(show_attempts(&stage, &mut application, true, &SMUGGLED)?);
+    journey::show(&stage, &mut application)?;
     show_analytics(&stage, &mut application)?;
     show_search(&stage, &mut application)?;
 
@@ -289,7 +292,7 @@ fn show_attempts(
             Err(error) => refusal(error)?,
         };
         stage.sql(sql);
-        stage.say(&format!("    {}", result.dimmed()));
+        stage.refused(&result);
         attempts.push(Attempt { sql, result });
     }
     Ok(attempts)
@@ -304,11 +307,25 @@ fn affected(message: &SimpleQueryMessage) -> Option<u64> {
 
 /// The words of a refusal. An error that refuses nothing is one of ours.
 fn refusal(error: postgres::Error) -> Result<String, Error> {
-    let refused = [SqlState::INSUFFICIENT_PRIVILEGE, SqlState::INVALID_PARAMETER_VALUE];
+    let refused =
+        [SqlState::INSUFFICIENT_PRIVILEGE, SqlState::INVALID_PARAMETER_VALUE, SqlState::CHECK_VIOLATION];
     match error.as_db_error() {
         Some(db) if refused.contains(db.code()) => Ok(format!("ERROR: {}", db.message())),
         _ => Err(error.into()),
     }
+}
+
+/// The columns and the rows of what a simple query returned.
+fn rows_of(messages: &[SimpleQueryMessage]) -> (Vec<String>, Vec<Vec<String>>) {
+    let mut header = Vec::new();
+    let mut rows = Vec::new();
+    for message in messages {
+        if let SimpleQueryMessage::Row(row) = message {
+            header = row.columns().iter().map(|column| column.name().to_owned()).collect();
+            rows.push((0..row.len()).map(|index| row.get(index).unwrap_or_default().to_owned()).collect());
+        }
+    }
+    (header, rows)
 }
 
 fn show_analytics(stage: &Stage, application: &mut Client) -> Result<(), Error> {
@@ -372,6 +389,10 @@ impl Stage {
         for line in sql.trim_end().lines() {
             self.say(&format!("  {}", line.cyan()));
         }
+    }
+
+    fn refused(&self, words: &str) {
+        self.say(&format!("    {}", words.dimmed()));
     }
 
     fn table(&self, header: &[&str], rows: &[Vec<String>]) {

@@ -4,3 +4,4 @@
 
 pub mod brand;
 pub mod error;
+pub mod journey;

@@ -89,3 +89,52 @@ fn who_sees_no_row_is_told_why_as_documented() {
     assert!(said.contains(&format!("-- DETAIL:  {}\n", error.detail().unwrap())), "{error:?}");
     assert!(said.contains(&format!("-- HINT:  {}\n", error.hint().unwrap())), "{error:?}");
 }
+
+#[test]
+fn the_examples_of_the_journey() {
+    let database = TestDatabase::migrated();
+    let mut superuser = database.superuser();
+    fill(&mut superuser);
+    let customer = "7d3b2a52-6a3e-4c1e-9a51-0d6a1d3c9f10";
+    let mut app = database.app_of("gnymble");
+    app.batch_execute(&format!(
+        "insert into customers (id, email) values ('{customer}', 'a@example.com');
+         insert into conversations (customer_id, customer_phone, brand_phone) values ('{customer}', '+15551111111', '+15552222222')"
+    ))
+    .unwrap();
+    for block in blocks("docs/journey.md", "select * from transition_stage(") {
+        app.batch_execute(&block).unwrap();
+    }
+    let history = format!("select count(*) from stage_history('{customer}')");
+    assert_eq!(percytech_tests::value::<i64>(&mut app, &history), 2);
+    for block in blocks("docs/journey.md", "insert into stage_transition_rules (from_stage, to_stage) values")
+    {
+        app.batch_execute(&block).unwrap();
+    }
+    let all = "select count(*) from customer_stage_transitions";
+    let before: i64 = percytech_tests::value(&mut superuser, all);
+    for block in blocks("docs/journey.md", "disable trigger") {
+        superuser.batch_execute(&block).unwrap();
+    }
+    assert_eq!(percytech_tests::value::<i64>(&mut app, &history), 0);
+    let gone = format!("select count(*) from customers where id = '{customer}'");
+    assert_eq!(percytech_tests::value::<i64>(&mut superuser, &gone), 0);
+    assert_eq!(percytech_tests::value::<i64>(&mut superuser, all), before - 2, "and nobody else's");
+    let history_is_kept = percytech_tests::refusal(&mut superuser, "delete from customer_stage_transitions");
+    assert_eq!(history_is_kept, postgres::error::SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
+}
+
+#[test]
+fn a_new_brand_begins_with_the_rules_that_the_document_gives_it() {
+    let database = TestDatabase::migrated();
+    database.superuser().batch_execute("alter type brand_id add value 'percypets'").unwrap();
+    let text = std::fs::read_to_string(root().join("docs/journey.md")).unwrap().replace('\n', " ");
+    let begin = text.find("insert into stage_transition_rules (from_stage, to_stage) select").unwrap();
+    let insert = text[begin..].split('`').next().unwrap();
+    let mut app = database.app_of("percypets");
+    assert_eq!(app.execute(insert, &[]).unwrap(), 20);
+    app.batch_execute(
+        "insert into customers (email) values ('rex@example.com'); update customers set stage = 'trial'",
+    )
+    .unwrap();
+}

@@ -10,6 +10,8 @@ mod demo;
 mod documents;
 mod encryption;
 mod isolation;
+mod journey;
+mod journey_concurrency;
 mod maintenance;
 mod migrate;
 mod migration_files;

@@ -208,8 +208,8 @@ fn who_may_have_a_library_loaded_needs_to_know_which_are() {
     let database = TestDatabase::empty();
     let mut superuser = database.superuser();
     let role = bare_owner(&database);
-    let preload = file::read_all(&sql("migrations")).unwrap().pop().unwrap();
-    assert_eq!(preload.name(), "2026-11-22-14-preload");
+    let files = file::read_all(&sql("migrations")).unwrap();
+    let preload = files.iter().find(|file| file.name() == "2026-11-22-14-preload").unwrap();
     let rollback = preload.rollback.as_ref().unwrap();
     superuser.batch_execute(&format!("grant set on parameter session_preload_libraries to {role}")).unwrap();
     let mut owner = database.connect(&role);

@@ -136,6 +136,12 @@ pub fn of_request(session: &impl Session) -> Result<Request, Refused> {
     }
 }
 
+/// Who acts: the subject of the token of a trusted login, else the login.
+pub fn actor(session: &impl Session) -> String {
+    let claims = said(session, Setting::Claims).filter(|_| login_is_trusted(session)).unwrap_or_default();
+    strings_at(&claims, "sub").into_iter().next().unwrap_or_else(|| session.login())
+}
+
 fn set_brand(session: &impl Session, label: &str) -> Option<Brand> {
     session.brands().find(label).ok().filter(|brand| may_act_as(session, brand))
 }

@@ -15,12 +15,18 @@ use percytech_toolkit::output::table;
 const ROUNDS: usize = 5;
 const SECONDS: &str = "3";
 
-/// A statement as the application runs it, and the same without row level security.
+/// Of one brand's 20,000.
+const RANDOM_CUSTOMER: &str = "\\set number random(1, 20000)\n";
+
+/// A statement as the application runs it, and the same as a superuser does without what PercyTech adds.
 struct Pair {
     name: &'static str,
-    target: f64,
+    /// The ratio that it may be at most; none where it is measured for its own sake.
+    target: Option<f64>,
     isolated: String,
     plain: String,
+    /// Who runs the plain one.
+    plain_as: &'static str,
 }
 
 fn main() {
@@ -34,10 +40,17 @@ fn main() {
         "select id::text from conversations where brand_id = 'percymd' order by id limit 1 offset 10000",
     );
 
+    superuser.batch_execute(include_str!("plain_tables.sql")).unwrap();
+    superuser.batch_execute("vacuum (analyze)").unwrap();
+    let others: String = value(
+        &mut superuser,
+        "select id::text from customers where brand_id = 'gnymble' order by id limit 1",
+    );
+
     let pairs = [
         Pair {
             name: "reading a thread",
-            target: 1.1,
+            target: Some(1.1),
             isolated: format!(
                 "select * from messages where conversation_id = '{conversation}' order by sent_at desc limit 50;"
             ),
@@ -45,16 +58,51 @@ fn main() {
                 "select * from messages where brand_id = 'percymd' and conversation_id = '{conversation}' \
                  order by sent_at desc limit 50;"
             ),
+            plain_as: SUPERUSER,
         },
         Pair {
             name: "the inbox",
-            target: 1.1,
+            target: Some(1.1),
             isolated:
                 "select * from conversations where status = 'active' order by last_message_at desc limit 20;"
                     .to_owned(),
             plain: "select * from conversations where brand_id = 'percymd' and status = 'active' \
                     order by last_message_at desc limit 20;"
                 .to_owned(),
+            plain_as: SUPERUSER,
+        },
+        // Within the transaction of a script: the customers move to and fro.
+        Pair {
+            name: "a stage change",
+            target: Some(2.0),
+            isolated: format!(
+                "{RANDOM_CUSTOMER}update customers set stage = case stage when 'lead' then 'marketing' else 'lead' end::customer_stage \
+                 where email = :number || '@example.com';"
+            ),
+            plain: format!("{RANDOM_CUSTOMER}{}", include_str!("plain_stage_change.sql")),
+            plain_as: SUPERUSER,
+        },
+        Pair {
+            name: "transition_stage",
+            target: None,
+            isolated: format!(
+                "{RANDOM_CUSTOMER}select transition_stage(id, case stage when 'lead' then 'marketing' else 'lead' end::customer_stage) \
+                 from customers where email = :number || '@example.com';"
+            ),
+            plain: format!("{RANDOM_CUSTOMER}{}", include_str!("plain_stage_change.sql")),
+            plain_as: SUPERUSER,
+        },
+        Pair {
+            name: "another brand's customer, against nobody's",
+            target: Some(1.1),
+            isolated: format!(
+                "select outcome from transition_stages('[{{\"customer_id\": \"{others}\", \"to_stage\": \"trial\"}}]');"
+            ),
+            plain: format!(
+                "select outcome from transition_stages('[{{\"customer_id\": \"{}\", \"to_stage\": \"trial\"}}]');",
+                "00000000-0000-0000-0000-000000000000"
+            ),
+            plain_as: APP,
         },
     ];
     let rows: Vec<_> = pairs.iter().map(|pair| compare(&database, pair)).collect();
@@ -67,7 +115,7 @@ fn compare(database: &TestDatabase, pair: &Pair) -> Vec<String> {
     for round in 1..=ROUNDS {
         eprintln!("{}, round {round} of {ROUNDS}", pair.name);
         isolated.push(latency(database, APP, &scripts.path().join("isolated.sql")));
-        plain.push(latency(database, SUPERUSER, &scripts.path().join("plain.sql")));
+        plain.push(latency(database, pair.plain_as, &scripts.path().join("plain.sql")));
     }
     let (isolated, plain) = (median(isolated), median(plain));
     vec![
@@ -75,7 +123,7 @@ fn compare(database: &TestDatabase, pair: &Pair) -> Vec<String> {
         format!("{isolated:.3}"),
         format!("{plain:.3}"),
         format!("{:.2}", isolated / plain),
-        format!("{:.2}", pair.target),
+        pair.target.map(|target| format!("{target:.2}")).unwrap_or_default(),
     ]
 }
 
