@@ -140,10 +140,12 @@ create function transition_stages(moves jsonb)
       perform
       from public.customers
       where customers.brand_id = brand::public.brand_id
-        and customers.id in (
-          select (elements.element ->> 'customer_id')::uuid
-          from jsonb_array_elements(moves) as elements (element)
-          where case when jsonb_typeof(elements.element) = 'object' then elements.element ->> 'customer_id' ~ uuid_pattern end
+        and customers.id = any (
+          array(
+            select (elements.element ->> 'customer_id')::uuid
+            from jsonb_array_elements(moves) as elements (element)
+            where case when jsonb_typeof(elements.element) = 'object' then elements.element ->> 'customer_id' ~ uuid_pattern end
+          )
         )
       order by customers.id
       for no key update;
