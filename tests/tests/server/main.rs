@@ -11,6 +11,7 @@ mod documents;
 mod encryption;
 mod isolation;
 mod journey;
+mod journey_bypass;
 mod journey_concurrency;
 mod maintenance;
 mod migrate;
