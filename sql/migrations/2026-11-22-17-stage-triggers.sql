@@ -56,6 +56,9 @@ create function said_of_move(customer_id uuid) returns jsonb
         return null;
       end if;
       return said::jsonb;
+    exception when data_exception then
+      raise exception 'the setting percytech.move says nothing of a move'
+        using errcode = '22023', detail = sqlerrm, hint = 'Reset it: transition_stage sets it by itself.';
     end
   $$;
 
@@ -89,6 +92,24 @@ create function time_of_move(said jsonb, last_at timestamptz) returns timestampt
 comment on function time_of_move(jsonb, timestamptz) is
   'When a move occurs, by what is said of it and by the customer''s last one; 22023 where that cannot be.';
 revoke all on function time_of_move(jsonb, timestamptz) from public;
+
+-- Says that a customer is moved while a move of the same customer is not recorded yet.
+create function refuse_second_move(ends_at customer_stage, stands_at customer_stage) returns void
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  as $$
+    begin
+      raise exception 'the customer is moved twice by one statement'
+        using errcode = '55000',
+              detail = format('The history ends at %s, and the row was at %s.', coalesce(ends_at::text, 'nothing'), stands_at),
+              hint = 'Make each move by a statement of its own.';
+    end
+  $$;
+
+comment on function refuse_second_move(customer_stage, customer_stage) is
+  'Raises the error of a move whose customer is elsewhere than the history ends; 55000.';
+revoke all on function refuse_second_move(customer_stage, customer_stage) from public;
 
 -- Says that a move is not among the rules of the brand, and which are.
 create function refuse_stage_transition(brand brand_id, from_stage customer_stage, to_stage customer_stage) returns void
@@ -125,7 +146,7 @@ create function note_customer_stage() returns trigger
   as $$
     declare
       previous text;
-      last_at timestamptz;
+      last_move record;
       moved_at timestamptz;
     begin
       if tg_op = 'INSERT' then
@@ -150,13 +171,16 @@ create function note_customer_stage() returns trigger
         if percytech.current_brand() is distinct from new.brand_id::text then
           previous := public.enter_brand_context(new.brand_id);
         end if;
-        select transitions.occurred_at
-        into last_at
+        select transitions.to_stage, transitions.occurred_at
+        into last_move
         from public.customer_stage_transitions as transitions
         where transitions.brand_id = new.brand_id and transitions.customer_id = new.id
         order by transitions.position desc
         limit 1;
-        moved_at := public.time_of_move(public.said_of_move(new.id), last_at);
+        if last_move.to_stage is distinct from old.stage then
+          perform public.refuse_second_move(last_move.to_stage, old.stage);
+        end if;
+        moved_at := public.time_of_move(public.said_of_move(new.id), last_move.occurred_at);
         if previous is not null then
           perform public.leave_brand_context(previous);
         end if;
@@ -187,6 +211,7 @@ create function record_customer_stage() returns trigger
       previous text;
       last_move record;
       said jsonb;
+      occurred_at timestamptz;
     begin
       if percytech.current_brand() is distinct from new.brand_id::text then
         previous := public.enter_brand_context(new.brand_id);
@@ -207,10 +232,7 @@ create function record_customer_stage() returns trigger
         values (new.brand_id, new.id, 1, new.stage, percytech.current_actor(), least(new.created_at, now()));
       else
         if last_move.to_stage is distinct from old.stage then
-          raise exception 'the customer is moved twice by one statement'
-            using errcode = '55000',
-                  detail = format('The history ends at %s, and the row was at %s.', last_move.to_stage, old.stage),
-                  hint = 'Make each move by a statement of its own.';
+          perform public.refuse_second_move(last_move.to_stage, old.stage);
         end if;
         if not exists (
           select
@@ -220,6 +242,16 @@ create function record_customer_stage() returns trigger
           perform public.refuse_stage_transition(new.brand_id, old.stage, new.stage);
         end if;
         said := public.said_of_move(new.id);
+        occurred_at := public.time_of_move(said, last_move.occurred_at);
+        -- What was noted before the row was written is what is recorded after: nothing was said otherwise in between.
+        if new.marketing_qualified_at is distinct from old.marketing_qualified_at and new.marketing_qualified_at <> occurred_at
+          or new.trial_started_at is distinct from old.trial_started_at and new.trial_started_at <> occurred_at
+          or new.subscribed_at is distinct from old.subscribed_at and new.subscribed_at <> occurred_at
+          or new.stage = 'churned' and new.churned_at <> occurred_at
+        then
+          raise exception 'what is said of the move changed while it was made'
+            using errcode = '55000', hint = 'Make each move by a statement of its own.';
+        end if;
         insert into public.customer_stage_transitions (
           brand_id, customer_id, position, from_stage, to_stage, reason, actor, metadata, occurred_at, idempotency_key
         )
@@ -232,7 +264,7 @@ create function record_customer_stage() returns trigger
           said ->> 'reason',
           coalesce(nullif(said ->> 'actor', ''), percytech.current_actor()),
           coalesce(nullif(said -> 'metadata', 'null'), '{}'),
-          public.time_of_move(said, last_move.occurred_at),
+          occurred_at,
           said ->> 'idempotency_key'
         );
       end if;
@@ -250,25 +282,28 @@ comment on function record_customer_stage() is
 revoke all on function note_customer_stage() from public;
 revoke all on function record_customer_stage() from public;
 
-create trigger customers_note_stage
-  before insert or update on customers
-  for each row execute function note_customer_stage();
-
-create trigger customers_record_first_stage
-  after insert on customers
-  for each row execute function record_customer_stage();
-
-create trigger customers_record_stage
-  after update on customers
-  for each row when (old.stage is distinct from new.stage) execute function record_customer_stage();
-
--- The customers that there are already begin where they stand; whose history ends elsewhere, goes on there.
+-- The customers that there are already begin where they stand, and came there when they came, if nothing else is known;
+-- whose history ends elsewhere, goes on there.
 do $$
 declare
   brand brand_id;
 begin
   foreach brand in array enum_range(null::brand_id) loop
     perform percytech.set_brand_context(brand::text);
+    update customers
+    set
+      marketing_qualified_at = coalesce(marketing_qualified_at, case stage when 'marketing' then least(created_at, now()) end),
+      trial_started_at = coalesce(trial_started_at, case stage when 'trial' then least(created_at, now()) end),
+      subscribed_at = coalesce(subscribed_at, case stage when 'active' then least(created_at, now()) end),
+      churned_at = coalesce(churned_at, case stage when 'churned' then least(created_at, now()) end)
+    where brand_id = brand
+      and case stage
+        when 'marketing' then marketing_qualified_at
+        when 'trial' then trial_started_at
+        when 'active' then subscribed_at
+        when 'churned' then churned_at
+        else created_at
+      end is null;
     insert into customer_stage_transitions (brand_id, customer_id, position, from_stage, to_stage, actor, occurred_at)
     select
       customers.brand_id,
@@ -292,6 +327,18 @@ begin
 end
 $$;
 
+create trigger customers_note_stage
+  before insert or update on customers
+  for each row execute function note_customer_stage();
+
+create trigger customers_record_first_stage
+  after insert on customers
+  for each row execute function record_customer_stage();
+
+create trigger customers_record_stage
+  after update on customers
+  for each row when (old.stage is distinct from new.stage) execute function record_customer_stage();
+
 -- rollback
 
 drop trigger customers_record_stage on customers;
@@ -300,6 +347,7 @@ drop trigger customers_note_stage on customers;
 drop function record_customer_stage();
 drop function note_customer_stage();
 drop function refuse_stage_transition(brand_id, customer_stage, customer_stage);
+drop function refuse_second_move(customer_stage, customer_stage);
 drop function time_of_move(jsonb, timestamptz);
 drop function said_of_move(uuid);
 drop function leave_brand_context(text);

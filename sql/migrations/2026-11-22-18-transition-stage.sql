@@ -25,6 +25,11 @@ create function move_customer(
     begin
       if to_stage is null then
         raise exception 'no stage is named' using errcode = '22004', hint = 'Say to_stage.';
+      elsif length(idempotency_key) not between 1 and 255 then
+        raise exception 'an idempotency key has 1 to 255 characters'
+          using errcode = '22023', detail = format('This one has %s.', length(idempotency_key));
+      elsif jsonb_typeof(metadata) not in ('object', 'null') then
+        raise exception 'metadata is no object' using errcode = '22023', detail = format('It is of type %s.', jsonb_typeof(metadata));
       end if;
 
       -- Whoever uses a key queues up for it, and then for the customer; what depends on either is read after.
@@ -269,7 +274,7 @@ create function mark_dormant(inactive_for interval, batch integer default 1000) 
     begin
       if inactive_for is null or inactive_for <= interval '0' or batch is null or batch < 1 then
         raise exception 'mark_dormant needs a time and a batch that are positive'
-          using errcode = '22023', detail = format('inactive_for is %s, batch is %s.', inactive_for, batch);
+          using errcode = '22023', detail = format('inactive_for is %s, batch is %s.', coalesce(inactive_for::text, 'NULL'), coalesce(batch::text, 'NULL'));
       end if;
       since := now() - inactive_for;
       for customer in

@@ -120,6 +120,11 @@ fn the_examples_of_the_journey() {
     let gone = format!("select count(*) from customers where id = '{customer}'");
     assert_eq!(percytech_tests::value::<i64>(&mut superuser, &gone), 0);
     assert_eq!(percytech_tests::value::<i64>(&mut superuser, all), before - 2, "and nobody else's");
+    let is_always: bool = percytech_tests::value(
+        &mut superuser,
+        "select tgenabled = 'A' from pg_trigger where tgname = 'customer_stage_transitions_written_once'",
+    );
+    assert!(is_always, "as it was before");
     let history_is_kept = percytech_tests::refusal(&mut superuser, "delete from customer_stage_transitions");
     assert_eq!(history_is_kept, postgres::error::SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
 }

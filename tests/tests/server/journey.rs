@@ -481,6 +481,11 @@ fn customers_from_before_the_history_begin_where_they_stand() {
          where from_stage is null and to_stage = stage and actor = 'migration' and occurred_at = customers.created_at",
     );
     assert_eq!(begun, 6);
+    let dated: i64 = value(
+        &mut superuser,
+        "select count(*) from customers where stage = 'churned' and churned_at = created_at",
+    );
+    assert_eq!(dated, 3, "they came there when they came, if nothing else is known");
     let mut app = database.app_of("gnymble");
     assert_eq!(changed(&mut app, "update customers set stage = 'churned' where stage = 'active'"), 1);
     assert_eq!(value::<i64>(&mut app, "select count(*) from customer_stage_transitions"), 3);

@@ -217,3 +217,54 @@ fn who_passes_row_level_security_by_moves_customers_of_every_brand() {
         value(&mut superuser, "select count(*) from customer_stage_transitions where to_stage = 'active'");
     assert_eq!(recorded, 3);
 }
+
+#[test]
+fn what_is_said_of_a_move_cannot_change_while_it_is_made() {
+    let database = TestDatabase::migrated();
+    let mut app = database.app_of("gnymble");
+    let customers: Vec<String> = values(
+        &mut app,
+        "insert into customers (email, created_at) select n || '@example.com', now() - interval '30 days'
+         from generate_series(1, 2) as n returning id::text",
+    );
+    let (customer, other) = (&customers[0], &customers[1]);
+    let said = format!(
+        "jsonb_build_object('customer_id', '{customer}', 'occurred_at', now() - interval '10 days')::text"
+    );
+    app.batch_execute(
+        "create function pg_temp.and_back(i uuid) returns text language plpgsql as $$
+           declare r text;
+           begin
+             update customers set stage = 'lead' where id = i
+             returning (transition_stage(i, 'marketing', occurred_at => now() - interval '10 days')).to_stage::text into r;
+             return r;
+           end $$",
+    )
+    .unwrap();
+    for statement in [
+        format!("update customers set stage = 'marketing' where id = '{customer}' returning set_config('percytech.move', {said}, true)"),
+        format!("update customers set stage = 'churned' where id = '{customer}' returning set_config('percytech.move', {said}, true)"),
+        format!(
+            "select set_config('percytech.move', {said}, true);
+             update customers set stage = 'marketing' where id = '{customer}' returning (transition_stage('{other}', 'trial')).to_stage"
+        ),
+        format!("update customers set stage = 'marketing' where id = '{customer}' returning pg_temp.and_back(id)"),
+    ] {
+        let error = error_of(&mut app, &format!("begin; {statement}"));
+        assert_eq!(error.code(), &SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "{statement}: {error:?}");
+        app.batch_execute("rollback").unwrap();
+        assert_eq!(history_of(&mut app, customer), [">lead"], "{statement}");
+    }
+    for odd in [
+        "set local percytech.move = 'junk'; update customers set stage = 'trial'",
+        "select transition_stage(id, 'trial', idempotency_key => '') from customers",
+        "select transition_stage(id, 'trial', metadata => '[]') from customers",
+    ] {
+        assert_eq!(
+            error_of(&mut app, &format!("begin; {odd}")).code(),
+            &SqlState::INVALID_PARAMETER_VALUE,
+            "{odd}"
+        );
+        app.batch_execute("rollback").unwrap();
+    }
+}
