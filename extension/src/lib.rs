@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 
 mod brand;
 mod journey;
+mod optout;
 mod refusal;
 mod search;
 

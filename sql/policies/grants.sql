@@ -2,7 +2,8 @@
 -- since PostgreSQL evaluates equal conditions once, and either would hold alone.
 --
 -- TRUNCATE, REFERENCES and TRIGGER are granted to nobody: row level security does not bind them.
--- except-tables: public.customer_stage_transitions
+-- except-tables: public.customer_stage_transitions, public.brand_phone_numbers, public.recipients, public.consent_events
+-- except-tables: public.opt_outs, public.message_delivery_events
 
 create policy app_access on brand_table
   as permissive

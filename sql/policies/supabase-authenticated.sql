@@ -2,7 +2,8 @@
 -- token names. It is named here, and not granted percytech_app, since it inherits nothing. anon, which a request without
 -- a token runs as, is granted nothing.
 -- if-role-exists: authenticated
--- except-tables: public.customer_stage_transitions
+-- except-tables: public.customer_stage_transitions, public.brand_phone_numbers, public.recipients, public.consent_events
+-- except-tables: public.opt_outs, public.message_delivery_events
 
 create policy authenticated_access on brand_table
   as permissive

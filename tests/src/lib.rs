@@ -38,9 +38,22 @@ pub const WITH_PASSWORD: &str = "test_password";
 /// A login that may create databases and roles, but is no superuser.
 pub const ADMIN: &str = "test_admin";
 
-/// Those and what is kept of the journey.
-pub const ALL_TABLES: [&str; 5] =
-    ["customers", "conversations", "messages", "stage_transition_rules", "customer_stage_transitions"];
+/// Those, and what is kept of the journey and of consent.
+pub const ALL_TABLES: [&str; 13] = [
+    "customers",
+    "conversations",
+    "messages",
+    "stage_transition_rules",
+    "customer_stage_transitions",
+    "brand_phone_numbers",
+    "opt_out_policies",
+    "quiet_hours",
+    "reply_texts",
+    "recipients",
+    "consent_events",
+    "opt_outs",
+    "message_delivery_events",
+];
 
 const TEMPLATE: &str = "migrated";
 

@@ -5,3 +5,4 @@
 pub mod brand;
 pub mod error;
 pub mod journey;
+pub mod optout;

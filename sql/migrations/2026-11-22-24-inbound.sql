@@ -1,0 +1,310 @@
+-- What comes in: whose it is, what it asks for, and what follows from it, in one transaction.
+
+-- The brand that a number is of, among those that the caller may act as; it is the context from now on. A sealed context is
+-- not left. What others have is not looked at, so that nobody learns of it.
+create function enter_brand_of_sender(sender text) returns brand_id
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  as $$
+    declare
+      current constant text := percytech.current_brand();
+      context jsonb;
+      brand text;
+    begin
+      if exists (
+        select
+        from public.brand_phone_numbers as numbers
+        where numbers.brand_id = current::public.brand_id and numbers.phone = sender
+      ) then
+        return current;
+      end if;
+      context := percytech.brand_context();
+      if not (context ->> 'sealed')::boolean then
+        for brand in
+          select allowed.brand from jsonb_array_elements_text(context -> 'allowed') as allowed (brand)
+          where allowed.brand is distinct from current
+        loop
+          perform percytech.set_brand_context(brand);
+          if exists (
+            select
+            from public.brand_phone_numbers as numbers
+            where numbers.brand_id = brand::public.brand_id and numbers.phone = sender
+          ) then
+            return brand;
+          end if;
+        end loop;
+      end if;
+      raise exception 'no brand that you may act as has the number %', coalesce('"' || left(sender, 63) || '"', 'NULL')
+        using errcode = 'PT404', hint = 'Look it up in brand_phone_numbers; a DBA registers it there.';
+    end
+  $$;
+
+-- The thread between a number and a brand's number; there is one from now on. The number's row is locked.
+create function conversation_of(brand brand_id, customer_number text, sender text) returns conversations
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  as $$
+    declare
+      conversation public.conversations;
+      customer uuid;
+      opted_out record;
+    begin
+      loop
+        select conversations.* into conversation
+        from public.conversations
+        where conversations.brand_id = brand
+          and conversations.customer_phone_e164 = customer_number
+          and conversations.brand_sender = sender
+        order by conversations.created_at, conversations.id
+        limit 1;
+        if found and conversation.customer_id is not null then
+          return conversation;
+        end if;
+        select customers.id into customer
+        from public.customers
+        where customers.brand_id = brand and customers.phone_e164 = customer_number
+        order by customers.created_at desc, customers.id
+        limit 1;
+        if conversation.id is not null then
+          if customer is not null then
+            update public.conversations
+            set customer_id = customer
+            where conversations.brand_id = brand and conversations.id = conversation.id
+            returning conversations.* into conversation;
+          end if;
+          return conversation;
+        end if;
+        select opt_outs.opted_out_at, coalesce(opt_outs.reason, opt_outs.source) as reason into opted_out
+        from public.opt_outs
+        where opt_outs.brand_id = brand and opt_outs.phone = customer_number and opt_outs.scope = 'brand';
+        insert into public.conversations (
+          brand_id, customer_id, customer_phone, brand_phone, status, opted_out_at, opt_out_reason
+        )
+        values (
+          brand,
+          customer,
+          customer_number,
+          sender,
+          case when opted_out.opted_out_at is null then 'active' else 'archived' end::public.conversation_status,
+          opted_out.opted_out_at,
+          opted_out.reason
+        )
+        on conflict do nothing
+        returning conversations.* into conversation;
+        if found then
+          return conversation;
+        end if;
+      end loop;
+    end
+  $$;
+
+-- What a message that was taken in before was found to be.
+create function answer_of_duplicate(brand brand_id, external_id text) returns jsonb
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  as $$
+    declare
+      answer jsonb;
+    begin
+      select
+        jsonb_build_object(
+          'message_id', messages.id,
+          'conversation_id', messages.conversation_id,
+          'customer_id', conversations.customer_id,
+          'intent', coalesce(events.kind, 'none'),
+          'rule', events.rule,
+          'reply', events.reply,
+          'duplicate', true
+        )
+      into answer
+      from public.messages
+      join public.conversations
+        on conversations.brand_id = brand and conversations.id = messages.conversation_id
+      left join public.consent_events as events
+        on events.brand_id = brand and events.message_id = messages.id
+      where messages.brand_id = brand and messages.external_id = answer_of_duplicate.external_id;
+      return answer;
+    end
+  $$;
+
+-- What a reply asks for, done and recorded.
+create function heed_reply(event consent_events, recipient recipients, conversation conversations) returns consent_events
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  as $$
+    begin
+      if event.kind = 'opt_out' then
+        -- The policy that was in force when it was said; what answers no campaign is of the brand.
+        select policies.scope into event.scope
+        from public.opt_out_policies as policies
+        where policies.brand_id = event.brand_id and policies.effective_from <= event.occurred_at
+        order by policies.effective_from desc
+        limit 1;
+        if event.scope = 'campaign' and conversation.campaign_id is not null then
+          event.campaign_id := conversation.campaign_id;
+        else
+          event.scope := 'brand';
+        end if;
+        return public.opt_out_number(event, recipient);
+      elsif event.kind = 'opt_in' then
+        return public.opt_in_number(event, recipient);
+      end if;
+
+      event.outcome := 'applied';
+      event.recorded_at := clock_timestamp();
+      if not exists (
+        select
+        from public.opt_outs
+        where opt_outs.brand_id = event.brand_id
+          and opt_outs.phone = event.phone
+          and (opt_outs.scope = 'brand' or opt_outs.campaign_id = conversation.campaign_id)
+      ) then
+        event := public.queue_reply(event);
+      end if;
+      insert into public.consent_events values (event.*);
+      return event;
+    end
+  $$;
+
+create function process_inbound_message(
+  from_phone text,
+  to_phone text,
+  body text,
+  external_id text,
+  received_at timestamptz default now(),
+  media_urls text[] default null
+) returns jsonb
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+  as $$
+    declare
+      previous constant text := coalesce(current_setting('app.current_brand', true), '');
+      customer_number constant text := public.require_phone(from_phone);
+      -- A provider's clock may be ahead of ours; what is said is not said later than now.
+      said_at constant timestamptz := least(coalesce(received_at, now()), clock_timestamp());
+      provider_id constant text := nullif(external_id, '');
+      sender text;
+      brand public.brand_id;
+      recipient public.recipients;
+      conversation public.conversations;
+      message uuid;
+      decision record;
+      event public.consent_events;
+      answer jsonb;
+    begin
+      if not isfinite(said_at) then
+        raise exception 'no message is received at %', said_at using errcode = '22023', hint = 'Say a time.';
+      elsif length(provider_id) > 255 then
+        raise exception 'an external_id has at most 255 characters'
+          using errcode = '22023', detail = format('This one has %s.', length(provider_id));
+      end if;
+      sender := percytech.normalize_sender(to_phone);
+      brand := public.enter_brand_of_sender(coalesce(sender, to_phone));
+      recipient := public.lock_recipient(brand, customer_number);
+      conversation := public.conversation_of(brand, customer_number, sender);
+
+      insert into public.messages (
+        brand_id, conversation_id, direction, content, media_urls, status, external_id, sent_at, delivered_at
+      )
+      values (
+        brand, conversation.id, 'inbound', coalesce(body, ''), media_urls, 'delivered', provider_id, said_at, said_at
+      )
+      on conflict on constraint messages_brand_id_external_id_key do nothing
+      returning messages.id into message;
+
+      if message is null then
+        answer := public.answer_of_duplicate(brand, provider_id);
+      else
+        select replies.* into decision from percytech.classify_reply(body) as replies;
+        -- A yes answers whatever was asked, unless the number has opted out.
+        if decision.rule = 'carrier-yes' and not exists (
+          select from public.opt_outs where opt_outs.brand_id = brand and opt_outs.phone = customer_number
+        ) then
+          decision.intent := 'none';
+          decision.rule := null;
+        end if;
+        if decision.intent <> 'none' then
+          event.id := gen_random_uuid();
+          event.brand_id := brand;
+          event.phone := customer_number;
+          event.kind := decision.intent;
+          event.source := 'reply';
+          event.reason := format('replied "%s"', left(decision.keyword, 63));
+          event.actor := percytech.current_actor();
+          event.customer_id := conversation.customer_id;
+          event.conversation_id := conversation.id;
+          event.message_id := message;
+          event.message := coalesce(body, '');
+          event.rule := decision.rule;
+          event.rule_version := percytech.reply_rules_version();
+          event.keyword := left(decision.keyword, 255);
+          event.language := decision.language;
+          event.occurred_at := said_at;
+          event := public.heed_reply(event, recipient, conversation);
+        elsif conversation.status = 'archived' and conversation.opted_out_at is null then
+          update public.conversations
+          set status = 'active'
+          where conversations.brand_id = brand and conversations.id = conversation.id;
+        end if;
+        answer := jsonb_build_object(
+          'message_id', message,
+          'conversation_id', conversation.id,
+          'customer_id', conversation.customer_id,
+          'intent', decision.intent,
+          'rule', event.rule,
+          'reply', event.reply,
+          'duplicate', false
+        );
+      end if;
+      if coalesce(current_setting('app.current_brand', true), '') <> previous then
+        perform public.leave_brand_context(previous);
+      end if;
+      return answer;
+    end
+  $$;
+
+comment on function enter_brand_of_sender(text) is
+  'Makes the brand that a number is of the context, among those that the caller may act as; PT404 where it is none of theirs.';
+comment on function conversation_of(brand_id, text, text) is
+  'The conversation of a number with a brand''s number, which is made where there is none.';
+comment on function answer_of_duplicate(brand_id, text) is
+  'What process_inbound_message says of a message that it has taken in before.';
+comment on function heed_reply(consent_events, recipients, conversations) is
+  'Does what a reply asks for, and records it.';
+comment on function process_inbound_message(text, text, text, text, timestamptz, text[]) is
+  'Takes in a message to a brand''s number: stores it, understands it, and does what it asks for. Returns message_id, conversation_id, customer_id, intent, rule, the reply that was queued, and whether it was a duplicate, which changes nothing. PT404 where the number is of no brand that the caller may act as, 22023 where from_phone is no number.';
+
+do $$
+declare
+  callee text;
+  grantee text;
+begin
+  foreach callee in array array[
+    'enter_brand_of_sender(text)',
+    'conversation_of(brand_id, text, text)',
+    'answer_of_duplicate(brand_id, text)',
+    'heed_reply(consent_events, recipients, conversations)',
+    'process_inbound_message(text, text, text, text, timestamptz, text[])'
+  ] loop
+    execute format('revoke all on function %s from public', callee);
+  end loop;
+  foreach grantee in array array['percytech_app', 'authenticated', 'service_role'] loop
+    if to_regrole(grantee) is not null then
+      execute format(
+        'grant execute on function process_inbound_message(text, text, text, text, timestamptz, text[]) to %I',
+        grantee
+      );
+    end if;
+  end loop;
+end
+$$;
+
+-- rollback
+
+drop function process_inbound_message(text, text, text, text, timestamptz, text[]);
+drop function heed_reply(consent_events, recipients, conversations);
+drop function answer_of_duplicate(brand_id, text);
+drop function conversation_of(brand_id, text, text);
+drop function enter_brand_of_sender(text);
