@@ -37,6 +37,10 @@ comment on column conversations.customer_id is 'The customer; NULL while nobody 
 comment on column conversations.customer_phone_e164 is 'The customer''s phone in E.164; NULL where it is no number.';
 comment on column conversations.brand_sender is 'The brand''s phone in E.164, or its short code; NULL where it is neither.';
 
+-- The planner's statistics are of all brands, and EXPLAIN would tell by them whether some brand knows a number.
+alter table customers alter column phone set statistics 0, alter column phone_e164 set statistics 0;
+alter table conversations alter column customer_phone set statistics 0, alter column customer_phone_e164 set statistics 0;
+
 -- Whose number it is; a number's conversations.
 create index customers_brand_id_phone_e164_idx on customers (brand_id, phone_e164);
 create index conversations_brand_id_customer_phone_e164_idx
@@ -45,6 +49,9 @@ create index conversations_brand_id_customer_phone_e164_idx
 -- rollback
 
 -- This fails while there are conversations of nobody's: give them customers first.
+comment on column conversations.customer_id is null;
+alter table customers alter column phone set statistics -1;
+alter table conversations alter column customer_phone set statistics -1;
 alter table conversations
   alter column customer_id set not null,
   drop column brand_sender,

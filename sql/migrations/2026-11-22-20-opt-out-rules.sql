@@ -17,7 +17,7 @@ create table opt_out_policies (
 );
 
 comment on table opt_out_policies is
-  'What a reply such as STOP ends, since when: everything of the brand, or the campaign that it answers.';
+  'What a reply such as STOP ends, since when: everything of the brand, or the campaign that it answers. Kept by the DBA.';
 comment on column opt_out_policies.source is 'Why: the rule of law, or who decided it.';
 
 insert into opt_out_policies (brand_id, effective_from, scope, source)

@@ -17,11 +17,54 @@ create table recipients (
   constraint recipients_phone_check check (phone ~ '^\+[1-9][0-9]{1,18}$')
 );
 
+alter table recipients alter column phone set statistics 0;
+
 comment on table recipients is
   'A number that a brand writes to or hears from. Who changes its consent locks its row, and so does who claims a message to it.';
 comment on column recipients.opted_in_at is 'When the number last asked for messages, if it has not opted out since.';
 comment on column recipients.consent_changed_at is
   'When its consent last changed: written each time, so that a transaction that began before notices.';
+
+-- Whoever is written to has a row before the first message is queued, so that nobody waits for it to be made.
+create function register_recipient() returns trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+  as $$
+    declare
+      previous text;
+    begin
+      if percytech.current_brand() is distinct from new.brand_id::text then
+        previous := public.enter_brand_context(new.brand_id);
+      end if;
+      insert into public.recipients (brand_id, phone) values (new.brand_id, new.customer_phone_e164) on conflict do nothing;
+      if previous is not null then
+        perform public.leave_brand_context(previous);
+      end if;
+      return null;
+    end
+  $$;
+
+comment on function register_recipient() is 'Trigger: sees to it that the number of a conversation has its row of recipients.';
+revoke all on function register_recipient() from public;
+
+create trigger conversations_register_recipient
+  after insert or update of customer_phone on conversations
+  for each row when (new.customer_phone_e164 is not null) execute function register_recipient();
+
+do $$
+declare
+  brand brand_id;
+begin
+  foreach brand in array enum_range(null::brand_id) loop
+    perform percytech.set_brand_context(brand::text);
+    insert into recipients (brand_id, phone)
+    select distinct brand, customer_phone_e164
+    from conversations
+    where brand_id = brand and customer_phone_e164 is not null;
+  end loop;
+end
+$$;
 
 create table consent_events (
   id uuid not null default gen_random_uuid(),
@@ -84,9 +127,16 @@ comment on column consent_events.rule is 'The rule of percytech.reply_rules() th
 comment on column consent_events.reply is 'The text sent back; NULL where none was.';
 comment on column consent_events.occurred_at is 'When it was said.';
 
--- A number's story; what came of a message.
+alter table consent_events alter column phone set statistics 0;
+
+-- A number's story; what came of a message; what a customer, a conversation or a reply is kept for.
 create index consent_events_brand_id_phone_occurred_at_idx on consent_events (brand_id, phone, occurred_at desc);
 create index consent_events_brand_id_message_id_idx on consent_events (brand_id, message_id);
+create index consent_events_brand_id_customer_id_idx on consent_events (brand_id, customer_id);
+create index consent_events_brand_id_conversation_id_idx on consent_events (brand_id, conversation_id);
+create index consent_events_brand_id_reply_message_id_idx
+  on consent_events (brand_id, reply_message_id)
+  where reply_message_id is not null;
 
 create trigger consent_events_written_once
   before update or delete or truncate on consent_events
@@ -124,6 +174,16 @@ create table opt_outs (
   constraint opt_outs_campaign_id_check check ((scope = 'campaign') = (campaign_id is not null))
 );
 
+alter table opt_outs alter column phone set statistics 0;
+
+-- What it follows from; whose confirmation a message is.
+create index opt_outs_brand_id_event_id_idx on opt_outs (brand_id, event_id);
+create index opt_outs_brand_id_confirmation_message_id_idx on opt_outs (brand_id, confirmation_message_id);
+
+-- What a conversation was before it was archived by an opt-out, for the opt-in.
+alter table conversations add column status_before_opt_out conversation_status;
+comment on column conversations.status_before_opt_out is 'What the status was before the opt-out, and will be after an opt-in.';
+
 comment on table opt_outs is
   'The suppression list: the numbers that the brand may not write to. An opt-in takes a number off; consent_events has what was.';
 comment on column opt_outs.scope is 'brand: nothing may be sent; campaign: nothing of the campaign.';
@@ -134,6 +194,9 @@ comment on column opt_outs.confirmation_claimed_at is 'When that was claimed: th
 -- rollback
 
 -- The proof is lost.
+alter table conversations drop column status_before_opt_out;
 drop table opt_outs;
 drop table consent_events;
+drop trigger conversations_register_recipient on conversations;
+drop function register_recipient();
 drop table recipients;

@@ -7,26 +7,39 @@ alter table messages
   add column claimed_by text,
   add column cancelled_at timestamptz,
   add column cancel_reason text,
+  add column to_phone text,
+  add column processed_at timestamptz,
   add constraint messages_kind_check check (kind in ('message', 'opt_out', 'opt_in', 'help')),
-  add constraint messages_due_at_check check (due_at is null or direction = 'outbound'),
-  -- The provider's identifier names one message: what is delivered twice is known by it.
-  add constraint messages_brand_id_external_id_key unique (brand_id, external_id);
+  add constraint messages_due_at_check check (due_at is null or direction = 'outbound');
 
 comment on column messages.kind is 'message, or the reply to an opt_out, an opt_in or a call for help.';
 comment on column messages.due_at is 'Since when it may be claimed; NULL where it never was in the queue.';
 comment on column messages.claimed_at is 'When a worker took it to send it: it is not given out again.';
 comment on column messages.claimed_by is 'The worker that took it.';
+comment on column messages.to_phone is 'The number that it was claimed for.';
+comment on column messages.processed_at is 'When process_inbound_message read it: it is not read again.';
 comment on column messages.cancelled_at is 'When it was taken out of the queue.';
-comment on column messages.cancel_reason is 'Why: opted_out, opted_in, invalid_number or expired.';
+comment on column messages.cancel_reason is 'Why: opted_out, opted_in, expired, number_changed or invalid_number.';
 comment on column messages.sent_at is 'When it was sent or received; while it is pending, when it was written.';
+
+alter table messages alter column external_id set statistics 0;
+
+-- A provider's identifier names one message that was sent, and one of those that came from a number: what comes twice is
+-- known by it, and what another number sends under the same identifier is another message.
+create unique index messages_brand_id_external_id_outbound_key
+  on messages (brand_id, external_id)
+  where direction = 'outbound';
+create unique index messages_brand_id_conversation_id_external_id_inbound_key
+  on messages (brand_id, conversation_id, external_id)
+  where direction = 'inbound';
 
 -- What is due next; what is queued in a conversation.
 create index messages_brand_id_due_at_queued_idx
-  on messages (brand_id, due_at)
-  where due_at is not null and claimed_at is null and cancelled_at is null;
+  on messages (brand_id, due_at, id)
+  where due_at is not null and claimed_at is null and cancelled_at is null and status = 'pending';
 create index messages_brand_id_conversation_id_queued_idx
   on messages (brand_id, conversation_id)
-  where due_at is not null and claimed_at is null and cancelled_at is null;
+  where due_at is not null and claimed_at is null and cancelled_at is null and status = 'pending';
 
 create table message_delivery_events (
   id uuid not null default gen_random_uuid(),
@@ -44,6 +57,8 @@ create table message_delivery_events (
   constraint message_delivery_events_error_code_check check (length(error_code) between 1 and 63),
   constraint message_delivery_events_occurred_at_check check (isfinite(occurred_at))
 );
+
+alter table message_delivery_events alter column external_id set statistics 0;
 
 comment on table message_delivery_events is
   'Every callback of a provider about a message, as often as it came, also before the message''s external_id was known.';
@@ -77,112 +92,131 @@ create trigger messages_keep_status
   for each row when (old.status is not null and old.status is distinct from new.status)
   execute function keep_message_status();
 
--- The counters follow the messages, whoever writes them. A message counts when it has come or gone: not while it is
--- pending, and not when it was cancelled. Conversations are updated in the order of their ids, so that two
--- statements do not wait for each other; what is counted is the difference, so that no other's count is lost.
-create function count_new_messages() returns trigger
+-- The counters follow the messages, whoever writes them, in whatever statement. A message counts when it has come or gone:
+-- not while it is pending, and not when it was cancelled. What a statement adds and takes away is counted as a difference,
+-- so that no other's count is lost; where it took something away, the latest is looked for. Conversations are updated in the
+-- order of their ids, so that two statements do not wait for each other.
+create function count_messages() returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
   as $$
     declare
-      counted record;
+      changes refcursor;
+      change record;
     begin
-      for counted in
-        select
-          messages.brand_id,
-          messages.conversation_id,
-          count(*) as messages,
-          max(messages.sent_at) as last_at,
-          max(messages.sent_at) filter (where messages.direction = 'inbound') as last_inbound_at,
-          max(messages.sent_at) filter (where messages.direction = 'outbound') as last_outbound_at
-        from new_messages as messages
-        where messages.cancelled_at is null and messages.status is distinct from 'pending'
-        group by messages.brand_id, messages.conversation_id
-        order by messages.brand_id, messages.conversation_id
-      loop
-        update public.conversations
-        set
-          message_count = conversations.message_count + counted.messages,
-          last_message_at = greatest(conversations.last_message_at, counted.last_at),
-          last_inbound_at = greatest(conversations.last_inbound_at, counted.last_inbound_at),
-          last_outbound_at = greatest(conversations.last_outbound_at, counted.last_outbound_at)
-        where conversations.brand_id = counted.brand_id and conversations.id = counted.conversation_id;
-      end loop;
-      return null;
-    end
-  $$;
+      if tg_op = 'INSERT' then
+        open changes for
+          select
+            added.brand_id,
+            added.conversation_id,
+            count(*) as difference,
+            false as is_less,
+            max(added.sent_at) as at,
+            max(added.sent_at) filter (where added.direction = 'inbound') as inbound_at,
+            max(added.sent_at) filter (where added.direction = 'outbound') as outbound_at
+          from new_messages as added
+          where added.cancelled_at is null and added.status is distinct from 'pending'
+          group by added.brand_id, added.conversation_id
+          order by added.brand_id, added.conversation_id;
+      elsif tg_op = 'DELETE' then
+        open changes for
+          select removed.brand_id, removed.conversation_id, -count(*) as difference, true as is_less
+          from old_messages as removed
+          where removed.cancelled_at is null and removed.status is distinct from 'pending'
+          group by removed.brand_id, removed.conversation_id
+          order by removed.brand_id, removed.conversation_id;
+      else
+        open changes for
+          with before as (
+            select brand_id, conversation_id, direction, sent_at
+            from old_messages
+            where cancelled_at is null and status is distinct from 'pending'
+          ),
+          after as (
+            select brand_id, conversation_id, direction, sent_at
+            from new_messages
+            where cancelled_at is null and status is distinct from 'pending'
+          ),
+          differences as (
+            select added.*, 1 as difference from (table after except all table before) as added
+            union all
+            select removed.*, -1 from (table before except all table after) as removed
+          )
+          select
+            differences.brand_id,
+            differences.conversation_id,
+            sum(differences.difference) as difference,
+            bool_or(differences.difference < 0) as is_less,
+            max(differences.sent_at) as at,
+            max(differences.sent_at) filter (where differences.direction = 'inbound') as inbound_at,
+            max(differences.sent_at) filter (where differences.direction = 'outbound') as outbound_at
+          from differences
+          group by differences.brand_id, differences.conversation_id
+          order by differences.brand_id, differences.conversation_id;
+      end if;
 
--- What was changed or taken away may have been the latest: the conversation is locked, and counted anew.
-create function recount_messages() returns trigger
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-  as $$
-    declare
-      changed record;
-    begin
-      for changed in
-        select distinct keys.brand_id, keys.conversation_id
-        from (
-          values
-            (old.brand_id, old.conversation_id),
-            (case when tg_op = 'UPDATE' then new.brand_id end, case when tg_op = 'UPDATE' then new.conversation_id end)
-        ) as keys (brand_id, conversation_id)
-        where keys.conversation_id is not null
-        order by keys.brand_id, keys.conversation_id
       loop
+        fetch changes into change;
+        exit when not found;
+        if not change.is_less then
+          update public.conversations
+          set
+            message_count = least(greatest(conversations.message_count + change.difference, 0), 2147483647),
+            last_message_at = greatest(conversations.last_message_at, change.at),
+            last_inbound_at = greatest(conversations.last_inbound_at, change.inbound_at),
+            last_outbound_at = greatest(conversations.last_outbound_at, change.outbound_at)
+          where conversations.brand_id = change.brand_id and conversations.id = change.conversation_id;
+          continue;
+        end if;
+        -- Locked first: what is looked for then is what there is.
         perform
         from public.conversations
-        where conversations.brand_id = changed.brand_id and conversations.id = changed.conversation_id
+        where conversations.brand_id = change.brand_id and conversations.id = change.conversation_id
         for no key update;
         update public.conversations
         set
-          message_count = counted.messages,
-          last_message_at = counted.last_at,
-          last_inbound_at = counted.last_inbound_at,
-          last_outbound_at = counted.last_outbound_at
+          message_count = least(greatest(conversations.message_count + change.difference, 0), 2147483647),
+          last_message_at = latest.at,
+          last_inbound_at = latest.inbound_at,
+          last_outbound_at = latest.outbound_at
         from (
           select
-            count(*) as messages,
-            max(messages.sent_at) as last_at,
-            max(messages.sent_at) filter (where messages.direction = 'inbound') as last_inbound_at,
-            max(messages.sent_at) filter (where messages.direction = 'outbound') as last_outbound_at
+            max(messages.sent_at) as at,
+            max(messages.sent_at) filter (where messages.direction = 'inbound') as inbound_at,
+            max(messages.sent_at) filter (where messages.direction = 'outbound') as outbound_at
           from public.messages
-          where messages.brand_id = changed.brand_id
-            and messages.conversation_id = changed.conversation_id
+          where messages.brand_id = change.brand_id
+            and messages.conversation_id = change.conversation_id
             and messages.cancelled_at is null
             and messages.status is distinct from 'pending'
-        ) as counted
-        where conversations.brand_id = changed.brand_id and conversations.id = changed.conversation_id;
+        ) as latest
+        where conversations.brand_id = change.brand_id and conversations.id = change.conversation_id;
       end loop;
+      close changes;
       return null;
     end
   $$;
 
-comment on function count_new_messages() is 'Trigger: adds new messages to the counters of their conversations.';
-comment on function recount_messages() is 'Trigger: counts the messages of a conversation anew.';
-revoke all on function count_new_messages() from public;
-revoke all on function recount_messages() from public;
+comment on function count_messages() is 'Trigger: keeps the counters of conversations.';
+revoke all on function count_messages() from public;
 
+-- What process_inbound_message takes in, it counts by itself. Nobody else has both this setting and the owner's rights.
 create trigger messages_count_new
   after insert on messages
   referencing new table as new_messages
-  for each statement execute function count_new_messages();
+  for each statement
+  when (current_setting('percytech.counting', true) is distinct from 'by hand' or current_user <> 'percytech_owner')
+  execute function count_messages();
 
-create trigger messages_recount_changed
+create trigger messages_count_changed
   after update on messages
-  for each row
-  when (
-    old.conversation_id <> new.conversation_id
-    or old.direction <> new.direction
-    or old.sent_at <> new.sent_at and (old.status is distinct from 'pending' or new.status is distinct from 'pending')
-    or (old.cancelled_at is null and old.status is distinct from 'pending')
-      <> (new.cancelled_at is null and new.status is distinct from 'pending')
-  )
-  execute function recount_messages();
+  referencing old table as old_messages new table as new_messages
+  for each statement execute function count_messages();
 
-create trigger messages_recount_deleted
+create trigger messages_count_deleted
   after delete on messages
-  for each row execute function recount_messages();
+  referencing old table as old_messages
+  for each statement execute function count_messages();
 
 -- The counters of what there is already.
 do $$
@@ -218,21 +252,24 @@ $$;
 
 -- rollback
 
-drop trigger messages_recount_deleted on messages;
-drop trigger messages_recount_changed on messages;
+drop trigger messages_count_deleted on messages;
+drop trigger messages_count_changed on messages;
 drop trigger messages_count_new on messages;
-drop function recount_messages();
-drop function count_new_messages();
+drop function count_messages();
 drop trigger messages_keep_status on messages;
 drop function keep_message_status();
 drop table message_delivery_events;
 drop index messages_brand_id_conversation_id_queued_idx;
 drop index messages_brand_id_due_at_queued_idx;
+drop index messages_brand_id_conversation_id_external_id_inbound_key;
+drop index messages_brand_id_external_id_outbound_key;
+alter table messages alter column external_id set statistics -1;
 comment on column messages.sent_at is null;
 alter table messages
-  drop constraint messages_brand_id_external_id_key,
   drop constraint messages_due_at_check,
   drop constraint messages_kind_check,
+  drop column processed_at,
+  drop column to_phone,
   drop column cancel_reason,
   drop column cancelled_at,
   drop column claimed_by,

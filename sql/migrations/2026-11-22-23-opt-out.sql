@@ -64,28 +64,79 @@ create function queue_reply(event consent_events) returns consent_events
     end
   $$;
 
--- The opt-out that an event tells of. Its number's row is locked. A reply is answered; who opts out by other means is not
--- written to.
+-- Takes what is queued to a number out of the queue: of a campaign, or all of it. Messages come before conversations, as
+-- they do for whoever writes messages, and both in the order of their ids, so that nobody waits for one who waits.
+create function cancel_queued(brand brand_id, phone text, campaign uuid) returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  as $$
+    begin
+      update public.messages
+      set status = 'failed', cancelled_at = clock_timestamp(), cancel_reason = 'opted_out'
+      where messages.brand_id = brand
+        and messages.status = 'pending'
+        and messages.id = any (
+          array(
+            select queued.id
+            from public.conversations
+            join public.messages as queued
+              on queued.brand_id = brand and queued.conversation_id = conversations.id
+            where conversations.brand_id = brand
+              and conversations.customer_phone_e164 = cancel_queued.phone
+              and (campaign is null or conversations.campaign_id = campaign)
+              and queued.due_at is not null
+              and queued.claimed_at is null
+              and queued.cancelled_at is null
+              and queued.status = 'pending'
+            order by queued.id
+            for update of queued
+          )
+        );
+      perform
+      from public.conversations
+      where conversations.brand_id = brand and conversations.customer_phone_e164 = cancel_queued.phone
+      order by conversations.id
+      for no key update;
+    end
+  $$;
+
+-- The opt-out that an event tells of. Its number's row is locked. A reply is answered, if it is not too late for that; who
+-- opts out by other means is not written to.
+--
+-- What was said last counts. Only where the number has asked for messages again by a reply, and that is clearly later by
+-- the same clock, is a late opt-out history already; where that is not sure, the opt-out counts.
 create function opt_out_number(event consent_events, recipient recipients) returns consent_events
   language plpgsql
   set search_path = pg_catalog, pg_temp
   as $$
     begin
-      if recipient.opted_in_at > event.occurred_at then
-        event.outcome := 'superseded';
-      elsif exists (
-        select
-        from public.opt_outs
-        where opt_outs.brand_id = event.brand_id
-          and opt_outs.phone = event.phone
-          and (opt_outs.scope = 'brand' or opt_outs.campaign_id = event.campaign_id)
-      ) then
-        event.outcome := 'repeated';
-      else
-        event.outcome := 'applied';
-      end if;
       event.recorded_at := clock_timestamp();
-      if event.outcome <> 'applied' then
+      event.outcome := 'applied';
+      if recipient.opted_in_at > event.occurred_at + interval '1 minute'
+        and event.occurred_at > clock_timestamp() - interval '3 days'
+        and exists (
+          select
+          from public.consent_events as events
+          where events.brand_id = event.brand_id
+            and events.phone = event.phone
+            and events.kind = 'opt_in'
+            and events.outcome = 'applied'
+            and events.source = 'reply'
+            and events.occurred_at > event.occurred_at + interval '1 minute'
+        )
+      then
+        event.outcome := 'superseded';
+        insert into public.consent_events values (event.*);
+        return event;
+      end if;
+
+      update public.opt_outs
+      set opted_out_at = greatest(opt_outs.opted_out_at, event.occurred_at)
+      where opt_outs.brand_id = event.brand_id
+        and opt_outs.phone = event.phone
+        and (opt_outs.scope = 'brand' or opt_outs.campaign_id = event.campaign_id);
+      if found then
+        event.outcome := 'repeated';
         insert into public.consent_events values (event.*);
         return event;
       end if;
@@ -95,26 +146,8 @@ create function opt_out_number(event consent_events, recipient recipients) retur
         consent_changed_at = clock_timestamp(),
         opted_in_at = case when event.scope = 'campaign' then recipients.opted_in_at end
       where recipients.brand_id = event.brand_id and recipients.phone = event.phone;
-
-      perform
-      from public.conversations
-      where conversations.brand_id = event.brand_id and conversations.customer_phone_e164 = event.phone
-      order by conversations.id
-      for no key update;
-
-      update public.messages
-      set status = 'failed', cancelled_at = clock_timestamp(), cancel_reason = 'opted_out'
-      from public.conversations
-      where conversations.brand_id = event.brand_id
-        and conversations.customer_phone_e164 = event.phone
-        and (event.scope = 'brand' or conversations.campaign_id = event.campaign_id)
-        and messages.brand_id = event.brand_id
-        and messages.conversation_id = conversations.id
-        and messages.due_at is not null
-        and messages.claimed_at is null
-        and messages.cancelled_at is null;
-
-      if event.source = 'reply' then
+      perform public.cancel_queued(event.brand_id, event.phone, event.campaign_id);
+      if event.source = 'reply' and event.occurred_at > clock_timestamp() - interval '5 minutes' then
         event := public.queue_reply(event);
       end if;
       insert into public.consent_events values (event.*);
@@ -125,9 +158,9 @@ create function opt_out_number(event consent_events, recipient recipients) retur
         event.brand_id, event.phone, event.scope, event.campaign_id, event.occurred_at, event.reason, event.source, event.id,
         event.reply_message_id
       );
-
       update public.conversations
       set
+        status_before_opt_out = conversations.status,
         status = 'archived',
         opted_out_at = event.occurred_at,
         opt_out_reason = coalesce(event.reason, event.source)
@@ -145,50 +178,56 @@ create function opt_in_number(event consent_events, recipient recipients) return
   set search_path = pg_catalog, pg_temp
   as $$
     declare
-      is_out constant boolean := exists (
-        select from public.opt_outs where opt_outs.brand_id = event.brand_id and opt_outs.phone = event.phone
-      );
-      is_out_since constant boolean := exists (
-        select
+      last_opt_out constant timestamptz := (
+        select max(opt_outs.opted_out_at)
         from public.opt_outs
-        where opt_outs.brand_id = event.brand_id
-          and opt_outs.phone = event.phone
-          and opt_outs.opted_out_at >= event.occurred_at
+        where opt_outs.brand_id = event.brand_id and opt_outs.phone = event.phone
       );
-      confirmations uuid[];
     begin
+      event.recorded_at := clock_timestamp();
       event.outcome := case
-        when is_out_since then 'superseded'
-        when not is_out and recipient.opted_in_at is not null then 'repeated'
+        when last_opt_out >= event.occurred_at then 'superseded'
+        when last_opt_out is null and recipient.opted_in_at is not null then 'repeated'
         else 'applied'
       end;
-      event.recorded_at := clock_timestamp();
-      if event.outcome = 'applied' then
+      if event.outcome <> 'superseded' then
         update public.recipients
-        set consent_changed_at = clock_timestamp(), opted_in_at = event.occurred_at
+        set
+          consent_changed_at = clock_timestamp(),
+          opted_in_at = greatest(recipients.opted_in_at, event.occurred_at)
         where recipients.brand_id = event.brand_id and recipients.phone = event.phone;
+      end if;
+      if event.outcome = 'applied' then
+        -- A confirmation that nobody has claimed yet would come after the opt-in.
+        update public.messages
+        set status = 'failed', cancelled_at = clock_timestamp(), cancel_reason = 'opted_in'
+        where messages.brand_id = event.brand_id
+          and messages.id = any (
+            array(
+              select opt_outs.confirmation_message_id
+              from public.opt_outs
+              where opt_outs.brand_id = event.brand_id and opt_outs.phone = event.phone
+            )
+          )
+          and messages.status = 'pending'
+          and messages.claimed_at is null
+          and messages.cancelled_at is null;
+        delete from public.opt_outs where opt_outs.brand_id = event.brand_id and opt_outs.phone = event.phone;
 
         perform
         from public.conversations
         where conversations.brand_id = event.brand_id and conversations.customer_phone_e164 = event.phone
         order by conversations.id
         for no key update;
-
-        with ended as (
-          delete from public.opt_outs
-          where opt_outs.brand_id = event.brand_id and opt_outs.phone = event.phone
-          returning opt_outs.confirmation_message_id
-        )
-        select array_agg(ended.confirmation_message_id) into confirmations from ended;
-        update public.messages
-        set status = 'failed', cancelled_at = clock_timestamp(), cancel_reason = 'opted_in'
-        where messages.brand_id = event.brand_id
-          and messages.id = any (confirmations)
-          and messages.claimed_at is null
-          and messages.cancelled_at is null;
-
         update public.conversations
-        set status = 'active', opted_out_at = null, opt_out_reason = null
+        set
+          status = case
+            when conversations.status = 'archived' then coalesce(conversations.status_before_opt_out, 'active')
+            else conversations.status
+          end,
+          status_before_opt_out = null,
+          opted_out_at = null,
+          opt_out_reason = null
         where conversations.brand_id = event.brand_id
           and conversations.customer_phone_e164 = event.phone
           and conversations.opted_out_at is not null;
@@ -209,16 +248,20 @@ create function said_of_number(brand brand_id, kind text, phone text, reason tex
     declare
       event public.consent_events;
     begin
-      if source is null or length(source) not between 1 and 63 then
-        raise exception 'a source has 1 to 63 characters'
-          using errcode = '22023', hint = 'Say how it was said: phone, email, web, in person.';
+      if source is null or length(source) not between 1 and 63 or lower(btrim(source)) = 'reply' then
+        raise exception 'a source has 1 to 63 characters, and is not reply'
+          using errcode = '22023',
+                detail = 'A reply is what process_inbound_message has read.',
+                hint = 'Say how it was said: phone, email, web, in person.';
+      elsif length(reason) > 10000 then
+        raise exception 'a reason has at most 10000 characters'
+          using errcode = '22023', detail = format('This one has %s.', length(reason));
       end if;
       event.id := gen_random_uuid();
       event.brand_id := brand;
       event.phone := phone;
       event.kind := kind;
-      -- 'reply' is what this database read itself.
-      event.source := case when source = 'reply' then 'manual' else source end;
+      event.source := source;
       event.reason := reason;
       event.actor := percytech.current_actor();
       -- It is said now: after all that is recorded, since the number's row is locked.
@@ -389,6 +432,8 @@ comment on function require_phone(text) is 'The number in E.164; 22023 where it 
 comment on function lock_recipient(brand_id, text) is
   'Locks the row of a number until the transaction ends, and makes it where there is none.';
 comment on function queue_reply(consent_events) is 'Queues what the brand answers to an event.';
+comment on function cancel_queued(brand_id, text, uuid) is
+  'Takes what is queued to a number, of a campaign or at all, out of the queue, and locks its conversations.';
 comment on function opt_out_number(consent_events, recipients) is
   'Applies an opt-out to a number whose row is locked, and records it.';
 comment on function opt_in_number(consent_events, recipients) is
@@ -413,6 +458,7 @@ begin
     'require_phone(text)',
     'lock_recipient(brand_id, text)',
     'queue_reply(consent_events)',
+    'cancel_queued(brand_id, text, uuid)',
     'opt_out_number(consent_events, recipients)',
     'opt_in_number(consent_events, recipients)',
     'said_of_number(brand_id, text, text, text, text)'
@@ -444,6 +490,7 @@ drop function process_opt_out(text, text, text, text, uuid);
 drop function said_of_number(brand_id, text, text, text, text);
 drop function opt_in_number(consent_events, recipients);
 drop function opt_out_number(consent_events, recipients);
+drop function cancel_queued(brand_id, text, uuid);
 drop function queue_reply(consent_events);
 drop function lock_recipient(brand_id, text);
 drop function require_phone(text);

@@ -1,6 +1,7 @@
 -- What comes in: whose it is, what it asks for, and what follows from it, in one transaction.
 
--- The brand that a number is of, among those that the caller may act as; it is the context from now on. A sealed context is
+-- The brand that a number is of, among those that the caller may act as beside the one in context; it is the context from
+-- now on. A sealed context is
 -- not left. What others have is not looked at, so that nobody learns of it.
 create function enter_brand_of_sender(sender text) returns brand_id
   language plpgsql
@@ -11,13 +12,6 @@ create function enter_brand_of_sender(sender text) returns brand_id
       context jsonb;
       brand text;
     begin
-      if exists (
-        select
-        from public.brand_phone_numbers as numbers
-        where numbers.brand_id = current::public.brand_id and numbers.phone = sender
-      ) then
-        return current;
-      end if;
       context := percytech.brand_context();
       if not (context ->> 'sealed')::boolean then
         for brand in
@@ -48,6 +42,7 @@ create function conversation_of(brand brand_id, customer_number text, sender tex
       conversation public.conversations;
       customer uuid;
       opted_out record;
+      has_failed boolean := false;
     begin
       loop
         select conversations.* into conversation
@@ -55,7 +50,7 @@ create function conversation_of(brand brand_id, customer_number text, sender tex
         where conversations.brand_id = brand
           and conversations.customer_phone_e164 = customer_number
           and conversations.brand_sender = sender
-        order by conversations.created_at, conversations.id
+        order by conversations.last_outbound_at desc nulls last, conversations.created_at, conversations.id
         limit 1;
         if found and conversation.customer_id is not null then
           return conversation;
@@ -93,13 +88,19 @@ create function conversation_of(brand brand_id, customer_number text, sender tex
         returning conversations.* into conversation;
         if found then
           return conversation;
+        elsif has_failed then
+          raise exception 'the conversation of % with % has other numbers than it is written with', customer_number, sender
+            using errcode = '55000',
+                  detail = 'Its customer_phone_e164 or brand_sender was computed by another version of percytech.',
+                  hint = 'Have them computed again: update conversations set customer_phone = customer_phone;';
         end if;
+        has_failed := true;
       end loop;
     end
   $$;
 
 -- What a message that was taken in before was found to be.
-create function answer_of_duplicate(brand brand_id, external_id text) returns jsonb
+create function answer_of_duplicate(brand brand_id, conversation uuid, external_id text) returns jsonb
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
@@ -123,7 +124,10 @@ create function answer_of_duplicate(brand brand_id, external_id text) returns js
         on conversations.brand_id = brand and conversations.id = messages.conversation_id
       left join public.consent_events as events
         on events.brand_id = brand and events.message_id = messages.id
-      where messages.brand_id = brand and messages.external_id = answer_of_duplicate.external_id;
+      where messages.brand_id = brand
+        and messages.conversation_id = conversation
+        and messages.external_id = answer_of_duplicate.external_id
+        and messages.direction = 'inbound';
       return answer;
     end
   $$;
@@ -141,7 +145,15 @@ create function heed_reply(event consent_events, recipient recipients, conversat
         where policies.brand_id = event.brand_id and policies.effective_from <= event.occurred_at
         order by policies.effective_from desc
         limit 1;
-        if event.scope = 'campaign' and conversation.campaign_id is not null then
+        -- Where it is not clear which campaign is meant, all are.
+        if event.scope = 'campaign' and conversation.campaign_id is not null and not exists (
+          select
+          from public.conversations
+          where conversations.brand_id = event.brand_id
+            and conversations.customer_phone_e164 = event.phone
+            and conversations.brand_sender = conversation.brand_sender
+            and conversations.campaign_id is distinct from conversation.campaign_id
+        ) then
           event.campaign_id := conversation.campaign_id;
         else
           event.scope := 'brand';
@@ -167,6 +179,8 @@ create function heed_reply(event consent_events, recipient recipients, conversat
     end
   $$;
 
+-- This is called for each message that comes in, so that its usual path is short: five statements, and no function of ours
+-- that is not needed.
 create function process_inbound_message(
   from_phone text,
   to_phone text,
@@ -179,51 +193,92 @@ create function process_inbound_message(
   security definer
   set search_path = pg_catalog, pg_temp
   as $$
+    #variable_conflict use_column
     declare
       previous constant text := coalesce(current_setting('app.current_brand', true), '');
-      customer_number constant text := public.require_phone(from_phone);
-      -- A provider's clock may be ahead of ours; what is said is not said later than now.
-      said_at constant timestamptz := least(coalesce(received_at, now()), clock_timestamp());
+      customer_number constant text := percytech.normalize_phone(from_phone);
+      sender constant text := percytech.normalize_sender(to_phone);
+      said_at timestamptz;
       provider_id constant text := nullif(external_id, '');
-      sender text;
-      brand public.brand_id;
+      brand public.brand_id := percytech.current_brand();
       recipient public.recipients;
       conversation public.conversations;
       message uuid;
+      is_new boolean;
       decision record;
       event public.consent_events;
       answer jsonb;
     begin
-      if not isfinite(said_at) then
-        raise exception 'no message is received at %', said_at using errcode = '22023', hint = 'Say a time.';
+      if customer_number is null then
+        perform public.require_phone(from_phone);
+      elsif not isfinite(received_at) then
+        raise exception 'no message is received at %', received_at using errcode = '22023', hint = 'Say a time.';
       elsif length(provider_id) > 255 then
         raise exception 'an external_id has at most 255 characters'
           using errcode = '22023', detail = format('This one has %s.', length(provider_id));
       end if;
-      sender := percytech.normalize_sender(to_phone);
-      brand := public.enter_brand_of_sender(coalesce(sender, to_phone));
-      recipient := public.lock_recipient(brand, customer_number);
-      conversation := public.conversation_of(brand, customer_number, sender);
+      perform
+      from public.brand_phone_numbers as numbers
+      where numbers.brand_id = brand and numbers.phone = sender;
+      if not found then
+        brand := public.enter_brand_of_sender(coalesce(sender, to_phone));
+      end if;
 
+      -- Whoever hears from this number, changes its consent or claims a message to it is first, or waits here.
+      select recipients.* into recipient
+      from public.recipients
+      where recipients.brand_id = brand and recipients.phone = customer_number
+      for no key update;
+      if not found then
+        recipient := public.lock_recipient(brand, customer_number);
+      end if;
+
+      -- Without a time it is said now: after all that is recorded of the number, however long ago the transaction began. A
+      -- provider's clock may be ahead of ours; what is said is not said later than now.
+      said_at := case
+        when received_at is null or received_at = now() then clock_timestamp()
+        else least(received_at, clock_timestamp())
+      end;
+
+      select conversations.* into conversation
+      from public.conversations
+      where conversations.brand_id = brand
+        and conversations.customer_phone_e164 = customer_number
+        and conversations.brand_sender = sender
+      order by conversations.last_outbound_at desc nulls last, conversations.created_at, conversations.id
+      limit 1;
+      if conversation.customer_id is null then
+        conversation := public.conversation_of(brand, customer_number, sender);
+      end if;
+
+      -- A row that the caller has written before, by an INSERT of its own, was not read yet.
+      perform set_config('percytech.counting', 'by hand', true);
       insert into public.messages (
-        brand_id, conversation_id, direction, content, media_urls, status, external_id, sent_at, delivered_at
+        brand_id, conversation_id, direction, content, media_urls, status, external_id, sent_at, delivered_at, processed_at
       )
       values (
-        brand, conversation.id, 'inbound', coalesce(body, ''), media_urls, 'delivered', provider_id, said_at, said_at
+        brand, conversation.id, 'inbound', coalesce(body, ''), media_urls, 'delivered', provider_id, said_at, said_at,
+        clock_timestamp()
       )
-      on conflict on constraint messages_brand_id_external_id_key do nothing
-      returning messages.id into message;
+      on conflict (brand_id, conversation_id, external_id) where direction = 'inbound' do update
+      set processed_at = clock_timestamp()
+      where messages.processed_at is null
+      returning messages.id, messages.xmax = 0 into message, is_new;
+      perform set_config('percytech.counting', '', true);
 
       if message is null then
-        answer := public.answer_of_duplicate(brand, provider_id);
+        answer := public.answer_of_duplicate(brand, conversation.id, provider_id);
       else
         select replies.* into decision from percytech.classify_reply(body) as replies;
         -- A yes answers whatever was asked, unless the number has opted out.
         if decision.rule = 'carrier-yes' and not exists (
-          select from public.opt_outs where opt_outs.brand_id = brand and opt_outs.phone = customer_number
+          select
+          from public.opt_outs
+          where opt_outs.brand_id = brand
+            and opt_outs.phone = customer_number
+            and (opt_outs.scope = 'brand' or opt_outs.campaign_id = conversation.campaign_id)
         ) then
           decision.intent := 'none';
-          decision.rule := null;
         end if;
         if decision.intent <> 'none' then
           event.id := gen_random_uuid();
@@ -243,11 +298,19 @@ create function process_inbound_message(
           event.language := decision.language;
           event.occurred_at := said_at;
           event := public.heed_reply(event, recipient, conversation);
-        elsif conversation.status = 'archived' and conversation.opted_out_at is null then
-          update public.conversations
-          set status = 'active'
-          where conversations.brand_id = brand and conversations.id = conversation.id;
         end if;
+        -- One more in its conversation, which wakes up if it was archived for being inactive. This comes last: an opt-out
+        -- locks the conversations of its number in their order.
+        update public.conversations
+        set
+          message_count = least(conversations.message_count::bigint + is_new::integer, 2147483647),
+          last_message_at = greatest(conversations.last_message_at, said_at),
+          last_inbound_at = greatest(conversations.last_inbound_at, said_at),
+          status = case
+            when conversations.status = 'archived' and conversations.opted_out_at is null then 'active'
+            else conversations.status
+          end
+        where conversations.brand_id = brand and conversations.id = conversation.id;
         answer := jsonb_build_object(
           'message_id', message,
           'conversation_id', conversation.id,
@@ -258,7 +321,7 @@ create function process_inbound_message(
           'duplicate', false
         );
       end if;
-      if coalesce(current_setting('app.current_brand', true), '') <> previous then
+      if current_setting('app.current_brand', true) <> previous then
         perform public.leave_brand_context(previous);
       end if;
       return answer;
@@ -269,7 +332,7 @@ comment on function enter_brand_of_sender(text) is
   'Makes the brand that a number is of the context, among those that the caller may act as; PT404 where it is none of theirs.';
 comment on function conversation_of(brand_id, text, text) is
   'The conversation of a number with a brand''s number, which is made where there is none.';
-comment on function answer_of_duplicate(brand_id, text) is
+comment on function answer_of_duplicate(brand_id, uuid, text) is
   'What process_inbound_message says of a message that it has taken in before.';
 comment on function heed_reply(consent_events, recipients, conversations) is
   'Does what a reply asks for, and records it.';
@@ -284,7 +347,7 @@ begin
   foreach callee in array array[
     'enter_brand_of_sender(text)',
     'conversation_of(brand_id, text, text)',
-    'answer_of_duplicate(brand_id, text)',
+    'answer_of_duplicate(brand_id, uuid, text)',
     'heed_reply(consent_events, recipients, conversations)',
     'process_inbound_message(text, text, text, text, timestamptz, text[])'
   ] loop
@@ -305,6 +368,6 @@ $$;
 
 drop function process_inbound_message(text, text, text, text, timestamptz, text[]);
 drop function heed_reply(consent_events, recipients, conversations);
-drop function answer_of_duplicate(brand_id, text);
+drop function answer_of_duplicate(brand_id, uuid, text);
 drop function conversation_of(brand_id, text, text);
 drop function enter_brand_of_sender(text);

@@ -66,6 +66,7 @@ create function judge_messages(brand brand_id, candidates uuid[], phones text[])
         select
           messages.id,
           case
+            when messages.kind <> 'message' and events.kind is null then 'number_changed'
             when events.kind = 'opt_out' then
               case
                 when confirmed.opted_out_at is null then 'opted_out'
@@ -79,10 +80,16 @@ create function judge_messages(brand brand_id, candidates uuid[], phones text[])
                 and opt_outs.phone = conversations.customer_phone_e164
                 and (opt_outs.scope = 'brand' or opt_outs.campaign_id = conversations.campaign_id)
             ) then 'opted_out'
-            when events.kind is null and openings.opening is distinct from moment then 'quiet_hours'
+            -- Who has just asked is answered, at night too.
+            when (events.kind is null or events.occurred_at < moment - interval '15 minutes')
+              and openings.opening is distinct from moment then 'later'
+            when events.kind is null and conversations.status <> 'active' then 'later'
             else 'claim'
           end,
-          openings.opening,
+          case
+            when openings.opening is distinct from moment then openings.opening
+            else moment + interval '5 minutes'
+          end,
           conversations.customer_phone_e164,
           coalesce(events.reply, messages.content)
         from public.messages
@@ -123,44 +130,55 @@ create function claim_outbound(batch integer default 100, worker text default nu
     declare
       brand constant public.brand_id := percytech.require_brand()::public.brand_id;
       claimant constant text := coalesce(nullif(worker, ''), percytech.current_actor());
-      seen uuid[] := '{}';
-      candidates uuid[];
+      due record;
+      last_due_at timestamptz := '-infinity';
+      last_id uuid := '00000000-0000-0000-0000-000000000000';
       phones text[];
+      candidates uuid[];
       moved integer;
       claimed integer := 0;
+      examined integer := 0;
     begin
       if batch is null or batch not between 1 and 10000 then
         raise exception 'a batch is of 1 to 10000 messages'
           using errcode = '22023', detail = format('This one is of %s.', coalesce(batch::text, 'NULL'));
       end if;
 
-      while claimed < batch loop
+      -- What is not to be sent now is put off or taken out on the way, which takes time and locks: there is an end to it.
+      while claimed < batch and examined < 10 * batch loop
         -- What is due next. Nothing is locked yet, and nothing is decided.
-        select array_agg(due.id), array_agg(distinct due.phone) filter (where due.phone is not null)
-        into candidates, phones
+        select
+          array_agg(nexts.id order by nexts.due_at, nexts.id) as ids,
+          max(nexts.due_at) as due_at,
+          (array_agg(nexts.id order by nexts.due_at desc, nexts.id desc))[1] as id,
+          array_agg(distinct nexts.phone) filter (where nexts.phone is not null) as phones,
+          count(*) as messages
+        into due
         from (
-          select messages.id, conversations.customer_phone_e164 as phone
+          select messages.id, messages.due_at, conversations.customer_phone_e164 as phone
           from public.messages
           join public.conversations
             on conversations.brand_id = brand and conversations.id = messages.conversation_id
           where messages.brand_id = brand
             and messages.due_at <= clock_timestamp()
+            and messages.due_at >= last_due_at
+            and (messages.due_at, messages.id) > (last_due_at, last_id)
             and messages.claimed_at is null
             and messages.cancelled_at is null
             and messages.status = 'pending'
-            and (messages.kind <> 'message' or conversations.status = 'active' or conversations.opted_out_at is not null)
-            and messages.id <> all (seen)
           order by messages.due_at, messages.id
           limit batch - claimed
-        ) as due;
-        exit when candidates is null;
-        seen := seen || candidates;
+        ) as nexts;
+        exit when due.messages = 0;
+        last_due_at := due.due_at;
+        last_id := due.id;
+        examined := examined + due.messages;
 
-        -- First the numbers, as an opt-out does: who is opting out right now is passed over. The lock is shared, so that
-        -- claims do not wait for each other; no opt-out commits while it is held.
+        -- First the numbers, as an opt-out does: who is opting out right now is passed over, and so is whom another worker is
+        -- writing to. No opt-out commits while the lock is held.
         insert into public.recipients (brand_id, phone)
         select brand, numbers.number
-        from unnest(phones) as numbers (number)
+        from unnest(due.phones) as numbers (number)
         where not exists (
           select from public.recipients where recipients.brand_id = brand and recipients.phone = numbers.number
         )
@@ -170,18 +188,28 @@ create function claim_outbound(batch integer default 100, worker text default nu
         from (
           select recipients.phone
           from public.recipients
-          where recipients.brand_id = brand and recipients.phone = any (phones)
+          where recipients.brand_id = brand and recipients.phone = any (due.phones)
           order by recipients.phone
-          for share skip locked
+          for no key update skip locked
         ) as locked;
 
-        -- Then the messages: what another worker has is passed over.
+        -- Then their messages: what somebody is changing is passed over.
         select array_agg(locked.id) into candidates
         from (
           select messages.id
           from public.messages
           where messages.brand_id = brand
-            and messages.id = any (candidates)
+            and messages.id = any (
+              array(
+                select messages.id
+                from public.messages
+                join public.conversations
+                  on conversations.brand_id = brand and conversations.id = messages.conversation_id
+                where messages.brand_id = brand
+                  and messages.id = any (due.ids)
+                  and (conversations.customer_phone_e164 = any (phones) or conversations.customer_phone_e164 is null)
+              )
+            )
             and messages.due_at is not null
             and messages.claimed_at is null
             and messages.cancelled_at is null
@@ -199,13 +227,15 @@ create function claim_outbound(batch integer default 100, worker text default nu
             update public.messages
             set due_at = coalesce(judged.opens_at, clock_timestamp() + interval '1 day')
             from judged
-            where messages.brand_id = brand and messages.id = judged.message_id and judged.verdict = 'quiet_hours'
+            where messages.brand_id = brand and messages.id = judged.message_id and judged.verdict = 'later'
           ),
           cancelled as (
             update public.messages
             set status = 'failed', cancelled_at = clock_timestamp(), cancel_reason = judged.verdict
             from judged
-            where messages.brand_id = brand and messages.id = judged.message_id and judged.verdict in ('opted_out', 'expired')
+            where messages.brand_id = brand
+              and messages.id = judged.message_id
+              and judged.verdict in ('opted_out', 'expired', 'number_changed')
           ),
           confirmed as (
             update public.opt_outs
@@ -217,7 +247,7 @@ create function claim_outbound(batch integer default 100, worker text default nu
           ),
           claims as (
             update public.messages
-            set claimed_at = clock_timestamp(), claimed_by = claimant
+            set claimed_at = clock_timestamp(), claimed_by = claimant, to_phone = judged.phone
             from judged, public.conversations
             where judged.verdict = 'claim'
               and messages.brand_id = brand
@@ -229,15 +259,16 @@ create function claim_outbound(batch integer default 100, worker text default nu
               messages.conversation_id,
               messages.kind,
               coalesce(conversations.brand_sender, conversations.brand_phone) as from_phone,
-              judged.phone,
+              messages.to_phone,
               judged.content,
-              messages.media_urls,
-              messages.metadata,
+              -- A reply is the ledger's words, and nothing with them.
+              case when messages.kind = 'message' then messages.media_urls end as media_urls,
+              case when messages.kind = 'message' then messages.metadata end as metadata,
               messages.due_at
           )
           select
-            claims.id, claims.conversation_id, claims.kind, claims.from_phone, claims.phone, claims.content, claims.media_urls,
-            claims.metadata
+            claims.id, claims.conversation_id, claims.kind, claims.from_phone, claims.to_phone, claims.content,
+            claims.media_urls, claims.metadata
           from claims
           order by claims.due_at, claims.id;
         get diagnostics moved = row_count;
@@ -249,6 +280,8 @@ create function claim_outbound(batch integer default 100, worker text default nu
         from public.conversations
         where messages.brand_id = brand
           and messages.id = any (candidates)
+          and messages.claimed_at is null
+          and messages.cancelled_at is null
           and conversations.brand_id = brand
           and conversations.id = messages.conversation_id
           and conversations.customer_phone_e164 is null;
@@ -322,6 +355,46 @@ create function apply_delivery_events(brand brand_id, provider_id text) returns 
     end
   $$;
 
+-- A number that has opted out with the provider, as a callback of one of its messages says, has opted out.
+create function heed_provider(brand brand_id, provider_id text, occurred_at timestamptz, error_code text) returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  as $$
+    declare
+      sent record;
+      recipient public.recipients;
+      event public.consent_events;
+    begin
+      select
+        messages.id,
+        messages.conversation_id,
+        conversations.customer_id,
+        coalesce(messages.to_phone, conversations.customer_phone_e164) as phone
+      into sent
+      from public.messages
+      join public.conversations
+        on conversations.brand_id = brand and conversations.id = messages.conversation_id
+      where messages.brand_id = brand and messages.external_id = provider_id and messages.direction = 'outbound';
+      if sent.phone is null then
+        return;
+      end if;
+      recipient := public.lock_recipient(brand, sent.phone);
+      event.id := gen_random_uuid();
+      event.brand_id := brand;
+      event.phone := sent.phone;
+      event.kind := 'opt_out';
+      event.scope := 'brand';
+      event.source := 'provider';
+      event.reason := format('opted out elsewhere: provider error %s', error_code);
+      event.actor := percytech.current_actor();
+      event.customer_id := sent.customer_id;
+      event.conversation_id := sent.conversation_id;
+      event.message_id := sent.id;
+      event.occurred_at := least(occurred_at, clock_timestamp());
+      perform public.opt_out_number(event, recipient);
+    end
+  $$;
+
 create function record_sent(message_id uuid, external_id text, sent_at timestamptz default now()) returns message_status
   language plpgsql
   security definer
@@ -331,6 +404,7 @@ create function record_sent(message_id uuid, external_id text, sent_at timestamp
       brand constant public.brand_id := percytech.require_brand()::public.brand_id;
       provider_id constant text := external_id;
       message public.messages;
+      blocked record;
     begin
       if provider_id is null or length(provider_id) not between 1 and 255 then
         raise exception 'an external_id has 1 to 255 characters' using errcode = '22023', hint = 'Say the provider''s identifier.';
@@ -351,12 +425,29 @@ create function record_sent(message_id uuid, external_id text, sent_at timestamp
       elsif message.due_at is not null and message.claimed_at is null then
         raise exception 'the message was not claimed' using errcode = 'PT409', hint = 'Send what claim_outbound returns, and nothing else.';
       elsif message.external_id is null then
+        if exists (
+          select
+          from public.messages
+          where messages.brand_id = brand and messages.external_id = provider_id and messages.direction = 'outbound'
+        ) then
+          raise exception 'another message was sent as "%"', left(provider_id, 63)
+            using errcode = 'PT409', hint = 'The provider gives each message an identifier of its own.';
+        end if;
         update public.messages
         set
           external_id = provider_id,
           sent_at = least(record_sent.sent_at, clock_timestamp()),
           status = case when messages.status is null or messages.status = 'pending' then 'sent' else messages.status end
         where messages.brand_id = brand and messages.id = message.id;
+        -- Callbacks may have been quicker.
+        select events.occurred_at, events.error_code into blocked
+        from public.message_delivery_events as events
+        where events.brand_id = brand and events.external_id = provider_id and percytech.is_provider_opt_out(events.error_code)
+        order by events.occurred_at desc
+        limit 1;
+        if found then
+          perform public.heed_provider(brand, provider_id, blocked.occurred_at, blocked.error_code);
+        end if;
       end if;
       perform public.apply_delivery_events(brand, provider_id);
       return (select messages.status from public.messages where messages.brand_id = brand and messages.id = message.id);
@@ -377,9 +468,6 @@ create function record_delivery_status(
       previous constant text := coalesce(current_setting('app.current_brand', true), '');
       provider_id constant text := external_id;
       brand public.brand_id;
-      sent_to record;
-      recipient public.recipients;
-      event public.consent_events;
       result public.message_status;
     begin
       if provider_id is null or length(provider_id) not between 1 and 255 then
@@ -396,32 +484,9 @@ create function record_delivery_status(
       insert into public.message_delivery_events (brand_id, external_id, status, error_code, occurred_at)
       values (brand, provider_id, record_delivery_status.status, nullif(record_delivery_status.error_code, ''), record_delivery_status.occurred_at);
 
-      -- The number has opted out with the provider: it has opted out.
       if percytech.is_provider_opt_out(error_code) then
-        select messages.id as message_id, conversations.id, conversations.customer_id, conversations.customer_phone_e164 as phone
-        into sent_to
-        from public.messages
-        join public.conversations
-          on conversations.brand_id = brand and conversations.id = messages.conversation_id
-        where messages.brand_id = brand and messages.external_id = provider_id and messages.direction = 'outbound';
-        if sent_to.phone is not null then
-          recipient := public.lock_recipient(brand, sent_to.phone);
-          event.id := gen_random_uuid();
-          event.brand_id := brand;
-          event.phone := sent_to.phone;
-          event.kind := 'opt_out';
-          event.scope := 'brand';
-          event.source := 'provider';
-          event.reason := format('opted out elsewhere: provider error %s', error_code);
-          event.actor := percytech.current_actor();
-          event.customer_id := sent_to.customer_id;
-          event.conversation_id := sent_to.id;
-          event.message_id := sent_to.message_id;
-          event.occurred_at := least(occurred_at, clock_timestamp());
-          event := public.opt_out_number(event, recipient);
-        end if;
+        perform public.heed_provider(brand, provider_id, occurred_at, error_code);
       end if;
-
       result := public.apply_delivery_events(brand, provider_id);
       if coalesce(current_setting('app.current_brand', true), '') <> previous then
         perform public.leave_brand_context(previous);
@@ -435,11 +500,13 @@ comment on function queue_message(uuid, text, text[], timestamptz, jsonb) is
 comment on function judge_messages(brand_id, uuid[], text[]) is
   'What becomes of messages whose numbers are locked: claim, or why not.';
 comment on function claim_outbound(integer, text) is
-  'Takes the next messages out of the queue, to be sent as soon as this is committed: at most batch, none to a number that has opted out or is not to be disturbed now. Each is given out once.';
+  'Takes the next messages out of the queue, to be sent as soon as this is committed: at most batch, none to a number that has opted out or is not to be disturbed now. Each is given out once. Ten times the batch is looked at: call again while there may be more.';
 comment on function enter_brand_of_message(text) is
   'Makes the brand of a message the context, where there is none; PT404 where it is none of the caller''s.';
 comment on function apply_delivery_events(brand_id, text) is
   'Brings a message to what all callbacks of its identifier say together, and returns its status.';
+comment on function heed_provider(brand_id, text, timestamptz, text) is
+  'Opts the number of a message out, since the provider says that it has opted out there.';
 comment on function record_sent(uuid, text, timestamptz) is
   'Notes the provider''s identifier of a message that was claimed and handed over, and returns its status, by the callbacks that were quicker. PT404 where there is no such message, PT409 where it has another identifier or was not claimed.';
 comment on function record_delivery_status(text, message_status, timestamptz, text) is
@@ -451,7 +518,8 @@ declare
   grantee text;
 begin
   foreach callee in array array[
-    'judge_messages(brand_id, uuid[], text[])', 'enter_brand_of_message(text)', 'apply_delivery_events(brand_id, text)'
+    'judge_messages(brand_id, uuid[], text[])', 'enter_brand_of_message(text)', 'apply_delivery_events(brand_id, text)',
+    'heed_provider(brand_id, text, timestamptz, text)'
   ] loop
     execute format('revoke all on function %s from public', callee);
   end loop;
@@ -475,6 +543,7 @@ $$;
 
 drop function record_delivery_status(text, message_status, timestamptz, text);
 drop function record_sent(uuid, text, timestamptz);
+drop function heed_provider(brand_id, text, timestamptz, text);
 drop function apply_delivery_events(brand_id, text);
 drop function enter_brand_of_message(text);
 drop function claim_outbound(integer, text);

@@ -3,6 +3,7 @@
 
 #![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub mod isolationtester;
 pub mod pgbouncer;
 
 use std::fs;
@@ -98,7 +99,7 @@ impl Server {
     fn start(roles: &str, grants: &str) -> Self {
         let cluster = Cluster::start(
             &Installation::find().unwrap(),
-            &["max_connections=200", "max_prepared_transactions=10"],
+            &["max_connections=200", "max_prepared_transactions=10", "track_commit_timestamp=on"],
         )
         .unwrap();
         let host = cluster.path().to_path_buf();

@@ -1,6 +1,7 @@
 //! `percytech demo`: what the product does, shown on a private cluster that is gone afterwards.
 
 mod journey;
+mod optout;
 
 use std::path::Path;
 use std::time::Duration;
@@ -60,6 +61,10 @@ pub enum Error {
     #[error("isolation is broken: {0}")]
     #[diagnostic(help("do not put data into this schema; percytech verify shows what is wrong with it"))]
     NotIsolated(String),
+    /// A number that had opted out would have been written to, or its opt-out not have been recorded.
+    #[error("an opt-out is not kept: {0}")]
+    #[diagnostic(help("do not send messages with this schema"))]
+    NotKept(String),
 }
 
 impl From<postgres::Error> for Error {
@@ -174,6 +179,7 @@ pub fn run(config: &Config, options: &Options<'_>) -> Result<Outcome, Error> {
     );
     attempts.extend(show_attempts(&stage, &mut application, true, &SMUGGLED)?);
     journey::show(&stage, &mut application)?;
+    optout::show(&stage, &mut owner, &mut application)?;
     show_analytics(&stage, &mut application)?;
     show_search(&stage, &mut application)?;
 

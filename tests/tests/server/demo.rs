@@ -58,6 +58,9 @@ fn the_demo_ends_with_no_finding_and_leaves_nothing() {
         "ERROR: the brand context is sealed",
         "ERROR: a customer cannot go from active to lead",
         "active   trial",
+        "Last day of our sale!   failed   opted_out",
+        "gnymble: You are unsubscribed and will receive no more messages. Reply START to resubscribe.",
+        "false     opted_out",
         "from customer_analytics",
     ];
     for text in shown {

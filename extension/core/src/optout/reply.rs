@@ -26,7 +26,7 @@ pub const RULES_VERSION: &str = "2026-11-22";
 
 /// The checksum of the rule files of this version; a test compares them.
 #[cfg(test)]
-const RULES_CHECKSUM: u64 = 0;
+const RULES_CHECKSUM: u64 = 0x298b_47b5_3a02_e5b4;
 
 /// What a reply asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -97,12 +97,11 @@ pub fn classify(body: &str) -> Decision {
     if let Some(found) = whole(&folded, body) {
         return Decision::by(found);
     }
-    let words = keyword::mended(&folded.words);
-    let text = phrases::text(&words);
-    phrases::first(&text)
-        .or_else(|| keyword::first_sentence(&folded))
-        .or_else(|| phrases::later(&text))
-        .map_or(Decision::NONE, Decision::by)
+    if let Some(found) = keyword::first_sentence(&folded) {
+        return Decision::by(found);
+    }
+    let text = phrases::text(&keyword::mended(&folded.words));
+    phrases::first(&text).or_else(|| phrases::later(&text)).map_or(Decision::NONE, Decision::by)
 }
 
 /// The keyword that the reply consists of, in whichever reading it does.
@@ -111,5 +110,7 @@ fn whole(folded: &Folded, body: &str) -> Option<phrases::Found> {
     if found.is_some() || !folded.signs {
         return found;
     }
-    [Reading::NoFlags, Reading::NoSigns].iter().find_map(|&reading| keyword::whole(&fold::fold(body, reading)))
+    [Reading::NoFlags, Reading::NoSigns]
+        .iter()
+        .find_map(|&reading| keyword::whole(&fold::fold(body, reading)))
 }

@@ -3,31 +3,40 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-static AREA_CODES: LazyLock<HashMap<&'static str, Vec<&'static str>>> = LazyLock::new(|| {
-    let lines = include_str!("time_zone/area_codes.tsv").lines().filter(|line| !line.starts_with('#'));
+type Zones = HashMap<&'static str, Vec<&'static str>>;
+
+static AREA_CODES: LazyLock<Zones> = LazyLock::new(|| read(include_str!("time_zone/area_codes.tsv")));
+static COUNTRY_CODES: LazyLock<Zones> = LazyLock::new(|| read(include_str!("time_zone/country_codes.tsv")));
+
+fn read(table: &'static str) -> Zones {
+    let lines = table.lines().filter(|line| !line.starts_with('#'));
     lines
         .filter_map(|line| line.split_once('\t'))
-        .map(|(area_code, zones)| (area_code, zones.split(' ').collect()))
+        .map(|(code, zones)| (code, zones.split(' ').collect()))
         .collect()
-});
+}
 
 /// The time zones, by their IANA names, in which a number in E.164 may be; none where nothing is known of it.
 ///
-/// Known are the geographic area codes of the North American Numbering Plan. A code that reaches into several zones has
-/// all of them: which one a telephone is in cannot be told, since numbers move from exchange to exchange. A number of
-/// no place (toll free, personal) and one of another country have none.
+/// Within the North American Numbering Plan the area code says it, elsewhere the country code. A code that reaches into
+/// several zones has all of them: which one a telephone is in cannot be told, since numbers move from exchange to exchange.
+/// A number of no place (toll free, personal, satellite) has none.
 #[must_use]
 pub fn of_number(e164: &str) -> &'static [&'static str] {
-    let area_code = e164
-        .strip_prefix("+1")
-        .filter(|national| national.len() == 10)
-        .and_then(|national| national.get(..3));
-    area_code.and_then(|area_code| AREA_CODES.get(area_code)).map_or(&[], Vec::as_slice)
+    let zones = match e164.strip_prefix("+1") {
+        Some(national) if national.len() == 10 => national.get(..3).and_then(|code| AREA_CODES.get(code)),
+        Some(_) => None,
+        // No country code is the beginning of another.
+        None => e164.strip_prefix('+').and_then(|number| {
+            (1..=3).find_map(|length| number.get(..length).and_then(|code| COUNTRY_CODES.get(code)))
+        }),
+    };
+    zones.map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{AREA_CODES, of_number};
+    use super::{AREA_CODES, COUNTRY_CODES, of_number};
 
     #[test]
     fn a_number_is_where_its_area_code_is() {
@@ -44,25 +53,33 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_another_country_is_in_all_of_its_zones() {
+        assert_eq!(of_number("+33612345678"), ["Europe/Paris"]);
+        assert!(of_number("+447911123456").contains(&"Europe/London"));
+        assert!(of_number("+525512345678").len() > 1);
+    }
+
+    #[test]
     fn a_number_of_no_place_has_no_zone() {
         for number in
-            ["+18005552671", "+15005552671", "+33612345678", "+1415555", "", "4155552671", "+1é55552671"]
+            ["+18005552671", "+15005552671", "+80012345678", "+1415555", "", "4155552671", "+1é55552671"]
         {
             assert!(of_number(number).is_empty(), "{number}");
         }
     }
 
     #[test]
-    fn every_line_is_an_area_code_and_its_zones() {
-        let lines =
-            include_str!("time_zone/area_codes.tsv").lines().filter(|line| !line.starts_with('#')).count();
-        assert_eq!(AREA_CODES.len(), lines);
-        for (area_code, zones) in AREA_CODES.iter() {
-            assert!(area_code.len() == 3 && area_code.bytes().all(|b| b.is_ascii_digit()), "{area_code}");
-            assert!(
-                !zones.is_empty() && zones.iter().all(|zone| zone.contains('/')),
-                "{area_code}: {zones:?}"
-            );
+    fn every_line_is_a_code_and_its_zones() {
+        let tables = [
+            (&AREA_CODES, include_str!("time_zone/area_codes.tsv")),
+            (&COUNTRY_CODES, include_str!("time_zone/country_codes.tsv")),
+        ];
+        for (codes, table) in tables {
+            assert_eq!(codes.len(), table.lines().filter(|line| !line.starts_with('#')).count());
+            for (code, zones) in codes.iter() {
+                assert!((1..=3).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit()), "{code}");
+                assert!(!zones.is_empty() && zones.iter().all(|zone| zone.contains('/')), "{code}: {zones:?}");
+            }
         }
     }
 }

@@ -14,8 +14,7 @@ pub struct Labelled {
 
 /// The replies of `set`, `tuning` or `held-out`, by file. Panics where there are none: a measure of nothing is none.
 pub fn corpus(set: &str) -> BTreeMap<String, Vec<Labelled>> {
-    let folder =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus/replies").join(set);
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus/replies").join(set);
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let path = entry.unwrap().path();
@@ -32,7 +31,8 @@ pub fn corpus(set: &str) -> BTreeMap<String, Vec<Labelled>> {
 
 fn labelled(line: &str, file: &str) -> Labelled {
     let reply: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{file}: {error}: {line}"));
-    let field = |name: &str| reply[name].as_str().unwrap_or_else(|| panic!("{file}: no {name}: {line}")).to_owned();
+    let field =
+        |name: &str| reply[name].as_str().unwrap_or_else(|| panic!("{file}: no {name}: {line}")).to_owned();
     Labelled { text: field("text"), intent: field("intent"), language: field("language") }
 }
 
@@ -40,8 +40,11 @@ fn labelled(line: &str, file: &str) -> Labelled {
 pub type Classifier = fn(&str) -> bool;
 
 /// The classifiers that the table compares.
-pub const CLASSIFIERS: [(&str, Classifier); 3] =
-    [("`classify_reply`", ours), ("the providers' exact words", exact_words), ("a search for the words", any_word)];
+pub const CLASSIFIERS: [(&str, Classifier); 3] = [
+    ("`classify_reply`", ours),
+    ("the providers' exact words", exact_words),
+    ("a search for the words", any_word),
+];
 
 /// The classifier of this crate.
 pub fn ours(body: &str) -> bool {
@@ -50,8 +53,22 @@ pub fn ours(body: &str) -> bool {
 
 /// The words that Twilio and the carriers take for an opt-out by default, with the Spanish and French ones.
 const WORDS: [&str; 16] = [
-    "stop", "stopall", "stop all", "unsubscribe", "unsub", "cancel", "end", "quit", "revoke", "optout", "opt out",
-    "opt-out", "remove", "arret", "arrêt", "alto",
+    "stop",
+    "stopall",
+    "stop all",
+    "unsubscribe",
+    "unsub",
+    "cancel",
+    "end",
+    "quit",
+    "revoke",
+    "optout",
+    "opt out",
+    "opt-out",
+    "remove",
+    "arret",
+    "arrêt",
+    "alto",
 ];
 const MORE_WORDS: [&str; 3] = ["parar", "baja", "cancelar"];
 
@@ -117,7 +134,9 @@ fn ratio(good: usize, bad: usize) -> f64 {
 
 /// The table of the documents, as lines of Markdown: each classifier on each of `sets`.
 pub fn table(sets: &[&str]) -> String {
-    let mut table = String::from("| Replies | Classifier | Opt-outs found | Missed | Wrongly taken for one | Recall | Precision |\n");
+    let mut table = String::from(
+        "| Replies | Classifier | Opt-outs found | Missed | Wrongly taken for one | Recall | Precision |\n",
+    );
     table += "|---|---|---:|---:|---:|---:|---:|\n";
     for set in sets {
         let files = corpus(set);
@@ -127,7 +146,11 @@ pub fn table(sets: &[&str]) -> String {
             writeln!(
                 table,
                 "| {set} ({all}) | {name} | {} | {} | {} | {:.3} | {:.3} |",
-                score.found, score.missed, score.wrong, score.recall(), score.precision()
+                score.found,
+                score.missed,
+                score.wrong,
+                score.recall(),
+                score.precision()
             )
             .unwrap();
         }

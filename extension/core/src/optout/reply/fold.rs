@@ -15,8 +15,9 @@ const MAX_WORD: usize = 40;
 const MAX_LETTERS: usize = 64;
 
 /// Which signs are letters. A keyword may be written in signs, 🇸🇹🇴🇵, or have them round it, STOP 🇺🇸.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Reading {
+    #[default]
     /// Each sign is a letter, except two regional indicators by themselves, which are a flag.
     Letters,
     /// Regional indicators are decoration, other signs letters.
@@ -67,9 +68,7 @@ pub(super) struct Folded {
 pub(super) fn fold(body: &str, reading: Reading) -> Folded {
     let mut folder = Folder { reading, ..Folder::default() };
     for c in body.chars() {
-        folder.upper = c.is_uppercase();
-        folder.flag = is_flag(c);
-        glyphs(c, &mut |glyph| folder.take(glyph));
+        glyphs(c, &mut |glyph| folder.take(glyph, c));
     }
     folder.end_word();
     let letters = (folder.squeezer.length <= MAX_LETTERS).then_some(folder.squeezer.letters);
@@ -96,7 +95,6 @@ impl Squeezer {
     fn push(&mut self, c: char) {
         let c = match c {
             '0' => 'o',
-            '1' | 'l' => 'i',
             '2' | '5' => 's',
             '3' => 'e',
             '4' => 'a',
@@ -105,19 +103,15 @@ impl Squeezer {
             '9' => 'g',
             _ => c,
         };
-        if c != self.last {
-            self.last = c;
+        // "quilt" is not "quit": l after i repeats nothing, but 1 after either does.
+        let one = (c == '1' || self.last == '1') && "1il".contains(c) && "1il".contains(self.last);
+        if c != self.last && !one {
             self.length += 1;
             if self.length <= MAX_LETTERS {
-                self.letters.push(c);
+                self.letters.push(if c == '1' || c == 'l' { 'i' } else { c });
             }
         }
-    }
-}
-
-impl Default for Reading {
-    fn default() -> Self {
-        Self::Letters
+        self.last = c;
     }
 }
 
@@ -127,9 +121,6 @@ struct Folder {
     words: Vec<Word>,
     squeezer: Squeezer,
     signs: bool,
-    /// Of the character that is being taken.
-    upper: bool,
-    flag: bool,
     /// The word that is being read: its letters, how many are capitals, how many are regional indicators.
     word: String,
     length: usize,
@@ -138,26 +129,26 @@ struct Folder {
     /// How often the last letter has been repeated.
     run: usize,
     quoted: bool,
-    /// Whether a full stop or a dash was the last glyph, on which the next one throws light.
+    /// Whether the last glyph was a full stop right after a word, and which it was: the next one throws light on it.
     dot: bool,
-    dash: bool,
+    last: Option<Glyph>,
 }
 
 impl Folder {
-    fn take(&mut self, glyph: Glyph) {
+    fn take(&mut self, glyph: Glyph, written: char) {
+        let follows = !self.word.is_empty() || self.dot;
         match glyph {
             Glyph::Nothing => return,
-            Glyph::Letter(c) => self.letter(c),
-            Glyph::Foreign => self.letter('*'),
-            Glyph::Sign(c) => self.sign(c),
+            Glyph::Letter(c) => self.letter(c, written),
+            Glyph::Foreign => self.letter('*', written),
+            Glyph::Sign(c) => self.sign(c, written),
             Glyph::Apostrophe => self.apostrophe(),
             Glyph::Quote => {
                 self.end_word();
                 self.quoted = true;
             }
-            Glyph::Space if self.dash => self.part(Gap::Pause),
-            Glyph::Space => self.part(Gap::Space),
-            Glyph::Pause => self.part(Gap::Pause),
+            Glyph::Space if self.last != Some(Glyph::Dash) => self.part(Gap::Space),
+            Glyph::Space | Glyph::Pause => self.part(Gap::Pause),
             // Three dots hesitate, they end nothing.
             Glyph::Stop if self.dot => self.weaken(),
             Glyph::Stop | Glyph::End => self.part(Gap::Stop),
@@ -165,18 +156,18 @@ impl Folder {
             Glyph::Dash if self.word.is_empty() => self.part(Gap::Pause),
             Glyph::Dash => self.part(Gap::Space),
         }
-        self.dot = glyph == Glyph::Stop;
-        self.dash = glyph == Glyph::Dash;
+        self.dot = glyph == Glyph::Stop && follows;
+        self.last = Some(glyph);
     }
 
-    fn letter(&mut self, c: char) {
+    fn letter(&mut self, c: char, written: char) {
         // "opt.out", "bit.ly": a full stop with a letter right after it ends no sentence.
         if self.dot {
             self.weaken();
         }
         self.squeezer.push(c);
-        self.capitals += usize::from(self.upper);
-        self.flags += usize::from(self.flag);
+        self.capitals += usize::from(written.is_uppercase());
+        self.flags += usize::from(is_flag(written));
         self.length += 1;
         self.run = if self.word.ends_with(c) { self.run + 1 } else { 1 };
         match self.run {
@@ -188,14 +179,14 @@ impl Folder {
         }
     }
 
-    fn sign(&mut self, c: char) {
+    fn sign(&mut self, c: char, written: char) {
         self.signs = true;
         let decoration = match self.reading {
             Reading::Letters => false,
-            Reading::NoFlags => self.flag,
+            Reading::NoFlags => is_flag(written),
             Reading::NoSigns => true,
         };
-        if decoration { self.part(Gap::Pause) } else { self.letter(c) }
+        if decoration { self.part(Gap::Pause) } else { self.letter(c, written) }
     }
 
     /// English drops it, "don't"; French parts the words there, "l'arrêt", and so do we after what it elides.
@@ -215,7 +206,8 @@ impl Folder {
     }
 
     fn weaken(&mut self) {
-        if let Some(last) = self.words.last_mut().filter(|last| last.gap == Gap::Stop && self.word.is_empty()) {
+        if let Some(last) = self.words.last_mut().filter(|last| last.gap == Gap::Stop && self.word.is_empty())
+        {
             last.gap = Gap::Pause;
         }
     }

@@ -43,7 +43,9 @@ pub(super) fn first_sentence(folded: &Folded) -> Option<(&'static Rule, String)>
 /// STOP in capitals, and then words that are not: a sentence has ended, though no mark says so.
 fn capitals_end(words: &[Word], at: usize) -> bool {
     let mut after = words[at + 1..].iter().filter(|word| word.text != "i");
-    words[at].capitals && words[at].text.len() > 2 && after.next().is_some_and(|word| !word.capitals)
+    words[..=at].iter().all(|word| word.capitals)
+        && words[at].text.len() > 2
+        && after.next().is_some_and(|word| !word.capitals)
 }
 
 /// The words that decided, for the record. A reply may be of any length, what is kept of it not.
@@ -77,8 +79,11 @@ fn framed(words: &[Word], read: fn(&str) -> Option<&'static Keyword>) -> Option<
     let mut found: Option<&'static Keyword> = None;
     let mut at = 0;
     while at < words.len() {
-        if let Some((keyword, length)) = keyword_at(words, at, read).filter(|(keyword, _)| may_stand(words, keyword)) {
-            found = Some(found.map_or(keyword, |other| if other.rule <= keyword.rule { other } else { keyword }));
+        if let Some((keyword, length)) =
+            keyword_at(words, at, read).filter(|(keyword, _)| may_stand(words, keyword))
+        {
+            found =
+                Some(found.map_or(keyword, |other| if other.rule <= keyword.rule { other } else { keyword }));
             at += length;
         } else {
             at += manner_at(words, at)?;
@@ -130,12 +135,14 @@ fn manner_at(words: &[Word], at: usize) -> Option<usize> {
     RULES
         .manner
         .iter()
-        .find(|phrase| phrase.len() <= rest.len() && phrase.iter().zip(rest).all(|(word, own)| *word == own.text))
+        .find(|phrase| {
+            phrase.len() <= rest.len() && phrase.iter().zip(rest).all(|(word, own)| *word == own.text)
+        })
         .map(Vec::len)
 }
 
-/// Replaces keywords that are written with letters apart, or with digits for letters, by the keywords, so that
-/// "S T O P texting" and "5top texting" are read as "stop texting".
+/// Replaces keywords that are written with letters apart, or with digits for letters, and what is often misspelled, by
+/// what is meant, so that "S T O P texting", "5top texting" and "stahp texting" are read as "stop texting".
 pub(super) fn mended(words: &[Word]) -> Vec<Word> {
     let mut mended = Vec::with_capacity(words.len());
     let mut at = 0;
@@ -158,6 +165,9 @@ fn replacement(words: &[Word], at: usize) -> Option<(Range<usize>, String)> {
         return Some((at..at + length, joined(&words[at..at + length])));
     }
     let text = &words[at].text;
+    if let Some(meant) = RULES.respelled.get(text) {
+        return Some((at..at + 1, meant.clone()));
+    }
     let digits = text.bytes().any(|b| b.is_ascii_digit()) && text.bytes().any(|b| b.is_ascii_alphabetic());
     let letters = squeezed(text);
     (digits && exact(&letters).is_some()).then(|| (at..at + 1, plain(text)))

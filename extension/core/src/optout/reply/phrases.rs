@@ -95,7 +95,11 @@ fn matched(rule: &'static Rule, text: &str) -> Option<Found> {
 
 /// The words of a match, for the record.
 fn words(hit: &str) -> String {
-    hit.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).take(24).collect::<Vec<_>>().join(" ")
+    hit.split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .take(24)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// What keeps a rule from a sentence. Asked for one match after another, it looks at each sentence once.

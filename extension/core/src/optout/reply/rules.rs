@@ -82,6 +82,8 @@ pub(super) struct RuleSet {
     pub by_letters: HashMap<String, usize>,
     /// Words of politeness and impatience that a keyword may be among, each as its words.
     pub manner: Vec<Vec<String>>,
+    /// What is meant by what is often misspelled.
+    pub respelled: HashMap<String, String>,
     /// Words that are no typo of a keyword, as [`squeezed`] has them.
     pub no_typos: Vec<String>,
 }
@@ -96,6 +98,8 @@ struct File {
     within: Vec<String>,
     #[serde(default)]
     manner: Vec<String>,
+    #[serde(default)]
+    respelled: BTreeMap<String, String>,
     #[serde(default)]
     no_typos: Vec<String>,
     #[serde(default)]
@@ -149,6 +153,7 @@ fn read(files: &[(&str, &str)]) -> Result<RuleSet, String> {
         keywords: Vec::new(),
         by_letters: HashMap::new(),
         manner: Vec::new(),
+        respelled: HashMap::new(),
         no_typos: Vec::new(),
     };
     let mut fragments = BTreeMap::new();
@@ -159,10 +164,12 @@ fn read(files: &[(&str, &str)]) -> Result<RuleSet, String> {
             fragments.insert(key.clone(), format!("(?:{expanded})"));
         }
         set.manner.extend(file.manner.iter().map(|phrase| words_of(phrase)));
+        set.respelled.extend(file.respelled);
         set.no_typos.extend(file.no_typos.iter().map(|word| squeezed(word)));
         for entry in file.rule {
             let rule = entry.name.clone();
-            add(&mut set, entry, &file.within, &fragments).map_err(|error| format!("{name}: {rule}: {error}"))?;
+            add(&mut set, entry, &file.within, &fragments)
+                .map_err(|error| format!("{name}: {rule}: {error}"))?;
         }
     }
     set.manner.sort_by_key(|phrase| std::cmp::Reverse(phrase.len()));

@@ -1,0 +1,359 @@
+//! Consent goes by the number: whoever has it, however it is written, and however often its message is delivered.
+
+use percytech_tests::{refusal, value, values};
+use postgres::error::SqlState;
+use serde_json::{Value, json};
+
+use crate::journey::error_of;
+use crate::optout::{
+    ANA, BEN, answer, changes, claim, contents, conversation, customer, events_of, queue, sendable,
+    sender_of, text, with_numbers,
+};
+
+#[test]
+fn a_message_that_is_delivered_again_is_answered_as_before_and_changes_nothing() {
+    let database = with_numbers();
+    let mut app = database.app_of("gnymble");
+    conversation(&mut app, ANA);
+    let to = sender_of("gnymble");
+    for (number, from, body) in [
+        (1, ANA, "hello"),
+        (2, ANA, "STOP"),
+        (3, ANA, "HELP"),
+        (4, ANA, "YES"),
+        (5, BEN, "YES"),
+        (6, BEN, "HELP"),
+        (7, BEN, "STOP"),
+        (8, BEN, "STOP"),
+        (9, BEN, "START"),
+    ] {
+        let call = format!("process_inbound_message('{from}', '{to}', '{body}', 'SM{number}')");
+        let mut first = answer(&mut app, &call);
+        assert_eq!(first["duplicate"], false, "{body}");
+        first["duplicate"] = json!(true);
+        let before = contents(&database);
+        for again in [
+            call.clone(),
+            call.replace(&format!("'SM{number}'"), &format!("'SM{number}', now() - interval '1 day'")),
+        ] {
+            assert_eq!(answer(&mut app, &again), first, "{again}");
+            assert_eq!(changes(&database, &before), [] as [String; 0], "{again}");
+        }
+    }
+    // Also when the world has moved on.
+    let before = contents(&database);
+    let late = answer(&mut app, &format!("process_inbound_message('{BEN}', '{to}', 'STOP', 'SM7')"));
+    assert_eq!((&late["intent"], &late["duplicate"]), (&json!("opt_out"), &json!(true)));
+    assert_ne!(late["reply"], Value::Null, "what was said then");
+    assert_eq!(sendable(&mut app, BEN), "allowed");
+    assert_eq!(changes(&database, &before), [] as [String; 0]);
+}
+
+#[test]
+fn a_redelivery_changes_nothing_though_the_customer_is_known_by_now() {
+    let database = with_numbers();
+    let mut app = database.app_of("gnymble");
+    let call = format!("process_inbound_message('{ANA}', '{}', 'hello', 'SM1')", sender_of("gnymble"));
+    let first = answer(&mut app, &call);
+    assert_eq!(first["customer_id"], Value::Null);
+    customer(&mut app, ANA);
+    let before = contents(&database);
+    let again = answer(&mut app, &call);
+    assert_eq!(again["duplicate"], true);
+    assert_eq!(changes(&database, &before), [] as [String; 0]);
+    assert_eq!(again["message_id"], first["message_id"]);
+}
+
+#[test]
+fn an_identifier_of_another_numbers_message_or_of_one_that_was_sent_keeps_no_stop_from_being_heard() {
+    let mut app = with_numbers().app_of("gnymble");
+    let to = sender_of("gnymble");
+    let thread = conversation(&mut app, ANA);
+    let message = queue(&mut app, &thread, "hello");
+    claim(&mut app);
+    app.batch_execute(&format!("select record_sent('{message}', 'SM1')")).unwrap();
+    for from in [ANA, BEN] {
+        let call = format!("process_inbound_message('{from}', '{to}', 'STOP', 'SM1')");
+        let stop = answer(&mut app, &call);
+        assert_eq!((&stop["intent"], &stop["duplicate"]), (&json!("opt_out"), &json!(false)), "{from}");
+        assert_eq!(sendable(&mut app, from), "opted_out");
+        let again = answer(&mut app, &call);
+        assert_eq!(
+            (&again["message_id"], &again["duplicate"]),
+            (&stop["message_id"], &json!(true)),
+            "{from}"
+        );
+    }
+    let untouched: bool = value(
+        &mut app,
+        &format!("select content = 'hello' and status = 'sent' from messages where id = '{message}'"),
+    );
+    assert!(untouched);
+}
+
+#[test]
+fn messages_without_an_identifier_are_each_their_own() {
+    let database = with_numbers();
+    let mut app = database.app_of("gnymble");
+    let to = sender_of("gnymble");
+    for id in ["null", "''", "null", "''"] {
+        let answer = answer(&mut app, &format!("process_inbound_message('{ANA}', '{to}', 'hi', {id})"));
+        assert_eq!(answer["duplicate"], false, "{id}");
+    }
+    let stored: i64 =
+        value(&mut app, "select count(*) from messages where external_id is null and direction = 'inbound'");
+    assert_eq!(stored, 4);
+    let long = format!("select process_inbound_message('{ANA}', '{to}', 'hi', repeat('x', 256))");
+    assert_eq!(refusal(&mut app, &long), SqlState::INVALID_PARAMETER_VALUE);
+    app.batch_execute(&long.replace("256", "255")).unwrap();
+    // The brands' identifiers are apart.
+    let mut percymd = database.app_of("percymd");
+    let theirs = answer(
+        &mut percymd,
+        &format!("process_inbound_message('{ANA}', '{}', 'hi', repeat('x', 255))", sender_of("percymd")),
+    );
+    assert_eq!(theirs["duplicate"], false);
+}
+
+#[test]
+fn an_opt_out_by_telephone_holds_for_a_number_that_was_never_texted() {
+    let mut app = with_numbers().app_of("gnymble");
+    let row = app
+        .query_one(
+            "select phone, kind, outcome, scope, source, reason, actor, num_nonnulls(customer_id, conversation_id,
+               message_id, message, rule, rule_version, reply, reply_message_id)
+             from process_opt_out('(415) 555-2671', 'called us on Monday', 'phone')",
+            &[],
+        )
+        .unwrap();
+    let told: Vec<&str> = (0..7).map(|column| row.get(column)).collect();
+    assert_eq!(told, [ANA, "opt_out", "applied", "brand", "phone", "called us on Monday", "test_app"]);
+    assert_eq!(row.get::<_, i32>(7), 0);
+    assert_eq!(sendable(&mut app, ANA), "opted_out");
+    let nothing: i64 =
+        value(&mut app, "select (select count(*) from messages) + (select count(*) from conversations)");
+    assert_eq!(nothing, 0, "who did not write is not written to");
+
+    // It becomes a customer's; it is written to by plain SQL; it writes.
+    let thread = conversation(&mut app, ANA);
+    assert_eq!(
+        error_of(&mut app, &format!("select queue_message('{thread}', 'hello')")).message(),
+        "the number has opted out"
+    );
+    app.batch_execute(&format!(
+        "insert into messages (conversation_id, direction, content, status, due_at) values ('{thread}', 'outbound', 'x', 'pending', now())"
+    ))
+    .unwrap();
+    assert_eq!(claim(&mut app), [] as [String; 0]);
+    let again: Vec<String> = values(
+        &mut app,
+        &format!(
+            "select concat_ws(' ', outcome, customer_id is not null) from process_opt_out('{ANA}', 'again')"
+        ),
+    );
+    assert_eq!(again, ["repeated t"]);
+    app.batch_execute(&format!("select process_opt_in('{ANA}', 'signed a form', 'in person')")).unwrap();
+    assert_eq!(sendable(&mut app, ANA), "allowed");
+    let forms: String = value(
+        &mut app,
+        "select concat_ws('/', outcome, source, reason, reply) from consent_events where kind = 'opt_in'",
+    );
+    assert_eq!(forms, "applied/in person/signed a form");
+    assert_eq!(claim(&mut app), [] as [String; 0], "nothing is sent for it");
+}
+
+#[test]
+fn an_opt_out_by_telephone_ends_the_conversations_and_what_is_queued() {
+    let mut app = with_numbers().app_of("gnymble");
+    let thread = conversation(&mut app, ANA);
+    queue(&mut app, &thread, "hello");
+    app.batch_execute(&format!("select process_opt_out('{ANA}', null, 'email')")).unwrap();
+    let followed: bool = value(
+        &mut app,
+        "select conversations.status = 'archived' and conversations.opted_out_at = opt_outs.opted_out_at
+           and conversations.opt_out_reason = 'email' and messages.status = 'failed' and messages.cancelled_at is not null
+           and messages.cancel_reason = 'opted_out' and opt_outs.confirmation_message_id is null
+         from conversations, messages, opt_outs",
+    );
+    assert!(followed);
+    assert_eq!(claim(&mut app), [] as [String; 0], "and no confirmation");
+}
+
+#[test]
+fn what_this_database_did_not_read_is_no_reply() {
+    let database = with_numbers();
+    let mut app = database.app_of("gnymble");
+    conversation(&mut app, ANA);
+    let before = contents(&database);
+    for call in ["process_opt_out", "process_opt_in"] {
+        for source in ["'reply'", "' Reply '", "''", "null", "repeat('x', 64)"] {
+            let error = error_of(&mut app, &format!("select {call}('{ANA}', 'r', {source})"));
+            assert_eq!(error.code(), &SqlState::INVALID_PARAMETER_VALUE, "{call} {source}");
+            assert!(error.hint().is_some());
+        }
+        let long = format!("select {call}('{ANA}', repeat('x', 1000000))");
+        assert_eq!(refusal(&mut app, &long), SqlState::INVALID_PARAMETER_VALUE);
+    }
+    assert_eq!(changes(&database, &before), [] as [String; 0]);
+}
+
+#[test]
+fn an_opt_out_stays_with_the_number_when_it_changes_hands() {
+    let mut app = with_numbers().app_of("gnymble");
+    let ana = customer(&mut app, ANA);
+    text(&mut app, ANA, "STOP");
+    app.batch_execute(&format!("update customers set phone = '{BEN}' where id = '{ana}'")).unwrap();
+    assert_eq!(sendable(&mut app, BEN), "allowed", "her new number has not opted out");
+    assert_eq!(sendable(&mut app, ANA), "opted_out", "the old one has");
+    let carla = customer(&mut app, ANA);
+    assert_eq!(sendable(&mut app, ANA), "opted_out", "whoever has it now");
+    let thread: String = value(
+        &mut app,
+        &format!(
+            "insert into conversations (customer_id, customer_phone, brand_phone) values ('{ana}', '{BEN}', '{}') returning id::text",
+            sender_of("gnymble")
+        ),
+    );
+    queue(&mut app, &thread, "hello Ana");
+    assert_eq!(
+        claim(&mut app).len(),
+        2,
+        "the confirmation to the old number, and the message to the new one"
+    );
+    let event: String = value(
+        &mut app,
+        &format!("select customer_id::text from process_opt_in('{ANA}', 'asked for it', 'web')"),
+    );
+    assert_eq!(event, carla, "who has it now");
+    assert_eq!(sendable(&mut app, ANA), "allowed");
+}
+
+#[test]
+fn an_opt_out_of_one_of_a_customers_two_numbers_leaves_the_other() {
+    let mut app = with_numbers().app_of("gnymble");
+    let first = conversation(&mut app, ANA);
+    let second: String = value(
+        &mut app,
+        &format!(
+            "insert into conversations (customer_id, customer_phone, brand_phone)
+             select customer_id, '{BEN}', brand_phone from conversations returning id::text"
+        ),
+    );
+    queue(&mut app, &second, "to the other number");
+    assert_eq!(text(&mut app, ANA, "STOP")["conversation_id"], json!(first));
+    assert_eq!((sendable(&mut app, ANA), sendable(&mut app, BEN)), ("opted_out".into(), "allowed".into()));
+    let statuses: Vec<String> =
+        values(&mut app, "select status::text from conversations order by customer_phone desc");
+    assert_eq!(statuses, ["archived", "active"]);
+    let claimed = claim(&mut app);
+    assert_eq!((claimed.len(), &claimed[0]), (2, &format!("{BEN} to the other number")));
+}
+
+#[test]
+fn an_opt_out_of_a_number_that_two_customers_share_archives_both_their_conversations() {
+    let mut app = with_numbers().app_of("gnymble");
+    let (one, two) = (conversation(&mut app, ANA), conversation(&mut app, "(415) 555-2671"));
+    assert_ne!(one, two);
+    for thread in [&one, &two] {
+        queue(&mut app, thread, "hello");
+    }
+    text(&mut app, ANA, "STOP");
+    let archived: i64 = value(
+        &mut app,
+        "select count(*) from conversations where status = 'archived' and opted_out_at is not null",
+    );
+    assert_eq!(archived, 2);
+    assert_eq!(value::<i64>(&mut app, "select count(*) from opt_outs"), 1);
+    assert_eq!(claim(&mut app).len(), 1, "the confirmation only");
+    let latest: bool = value(
+        &mut app,
+        &format!(
+            "select customer_id = (select id from customers order by created_at desc limit 1)
+             from process_opt_out('{ANA}', 'again')"
+        ),
+    );
+    assert!(latest, "who came last has it now");
+    text(&mut app, ANA, "START");
+    let active: i64 = value(
+        &mut app,
+        "select count(*) from conversations where status = 'active' and opted_out_at is null",
+    );
+    assert_eq!(active, 2);
+}
+
+#[test]
+fn an_opt_out_holds_for_every_number_that_the_brand_sends_from_and_for_later_conversations() {
+    let database = with_numbers();
+    database
+        .superuser()
+        .batch_execute("insert into brand_phone_numbers (brand_id, phone) values ('gnymble', '72645')")
+        .unwrap();
+    let mut app = database.app_of("gnymble");
+    text(&mut app, ANA, "STOP");
+    let call = format!("process_inbound_message('{ANA}', '72645', 'hello', 'e')");
+    let other = answer(&mut app, &call);
+    let follows: bool = value(
+        &mut app,
+        &format!(
+            "select status = 'archived' and opted_out_at = (select opted_out_at from opt_outs)
+               and opt_out_reason = (select reason from opt_outs)
+             from conversations where id = '{}'",
+            other["conversation_id"].as_str().unwrap()
+        ),
+    );
+    assert!(follows);
+}
+
+#[test]
+fn a_number_is_the_same_however_it_is_written() {
+    let mut app = with_numbers().app_of("gnymble");
+    let thread = conversation(&mut app, "1 (415) 555-2671");
+    for (from, to) in [
+        (ANA, "+12125550101"),
+        ("4155552671", "(212) 555-0101"),
+        (" 1-415-555-2671 ", "12125550101"),
+        ("tel:+1-415-555-2671", "212.555.0101"),
+        ("\u{202a}+14155552671\u{202c}", "+1 212 555 0101"),
+    ] {
+        let call = format!("process_inbound_message('{from}', '{to}', 'hi', null)");
+        assert_eq!(answer(&mut app, &call)["conversation_id"], json!(thread), "{from} {to}");
+    }
+    app.batch_execute("select process_opt_out('415.555.2671', 'r')").unwrap();
+    for written in [ANA, "4155552671", "(415) 555-2671", "+1 415 555 2671"] {
+        assert_eq!(sendable(&mut app, written), "opted_out", "{written}");
+        let known: String =
+            value(&mut app, &format!("select phone || outcome from process_opt_out('{written}', 'r')"));
+        assert_eq!(known, format!("{ANA}repeated"));
+    }
+    assert_eq!(events_of(&mut app, ANA).len(), 5);
+    assert_eq!(value::<i64>(&mut app, "select count(*) from recipients"), 1);
+    app.batch_execute("select process_opt_in('tel:+14155552671', 'r')").unwrap();
+    assert_eq!(sendable(&mut app, ANA), "allowed");
+}
+
+#[test]
+fn what_is_no_number_is_refused_or_may_not_be_written_to() {
+    let database = with_numbers();
+    let mut app = database.app_of("gnymble");
+    let before = contents(&database);
+    for (written, shown) in
+        [("'STOP'", "\"STOP\""), ("''", "\"\""), ("'72645'", "\"72645\""), ("null", "NULL")]
+    {
+        for call in [
+            format!("process_inbound_message({written}, '{}', 'STOP', 'e')", sender_of("gnymble")),
+            format!("process_opt_out({written}, 'r')"),
+            format!("process_opt_in({written}, 'r')"),
+        ] {
+            let error = error_of(&mut app, &format!("select {call}"));
+            assert_eq!(error.code(), &SqlState::INVALID_PARAMETER_VALUE, "{call}");
+            assert_eq!(error.message(), format!("{shown} is no telephone number"), "{call}");
+            assert_eq!(error.hint(), Some("Write it with its country code, as in +14155552671."));
+        }
+        let said: String = value(
+            &mut app,
+            &format!("select concat_ws(' ', allowed, reason, until) from can_send({written})"),
+        );
+        assert_eq!(said, "f invalid_number");
+    }
+    assert_eq!(changes(&database, &before), [] as [String; 0]);
+}
