@@ -44,7 +44,13 @@ fn reply_rules() -> TableIterator<
 > {
     let rules = reply::rules().iter();
     TableIterator::new(rules.map(|rule| {
-        (rule.name.as_str(), rule.intent.as_str(), rule.language.as_str(), rule.source.as_str(), reply::RULES_VERSION)
+        (
+            rule.name.as_str(),
+            rule.intent.as_str(),
+            rule.language.as_str(),
+            rule.source.as_str(),
+            reply::RULES_VERSION,
+        )
     }))
 }
 
@@ -80,8 +86,10 @@ fn is_provider_opt_out(error_code: &str) -> bool {
 
 /// What a brand answers with to begin with: what a new brand's `reply_texts` are filled from.
 #[pg_extern(immutable, parallel_safe)]
-fn default_reply_texts()
--> TableIterator<'static, (name!(kind, &'static str), name!(language, &'static str), name!(content, &'static str))> {
+fn default_reply_texts() -> TableIterator<
+    'static,
+    (name!(kind, &'static str), name!(language, &'static str), name!(content, &'static str)),
+> {
     TableIterator::new(texts::DEFAULT_TEXTS)
 }
 

@@ -14,7 +14,7 @@ create table brand_phone_numbers (
   -- A number is one brand's: else a message to it would be two brands'. Applications may not write here, and so cannot
   -- learn from this key what another brand has.
   constraint brand_phone_numbers_phone_key unique (phone),
-  constraint brand_phone_numbers_phone_check check (phone = percytech.normalize_sender(phone))
+  constraint brand_phone_numbers_phone_check check (phone is not distinct from percytech.normalize_sender(phone))
 );
 
 create index brand_phone_numbers_brand_id_phone_idx on brand_phone_numbers (brand_id, phone);

@@ -120,7 +120,7 @@ create function opt_out_number(event consent_events, recipient recipients) retur
           where events.brand_id = event.brand_id
             and events.phone = event.phone
             and events.kind = 'opt_in'
-            and events.outcome = 'applied'
+            and events.outcome <> 'superseded'
             and events.source = 'reply'
             and events.occurred_at > event.occurred_at + interval '1 minute'
         )

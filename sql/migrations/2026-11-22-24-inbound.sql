@@ -33,69 +33,66 @@ create function enter_brand_of_sender(sender text) returns brand_id
     end
   $$;
 
--- The thread between a number and a brand's number; there is one from now on. The number's row is locked.
-create function conversation_of(brand brand_id, customer_number text, sender text) returns conversations
+-- The customer whose number it is; the one who came last, where there are several.
+create function customer_of(brand brand_id, number text) returns uuid
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  as $$
+    begin
+      return (
+        select customers.id
+        from public.customers
+        where customers.brand_id = brand and customers.phone_e164 = number
+        order by customers.created_at desc, customers.id
+        limit 1
+      );
+    end
+  $$;
+
+-- A new thread between a number, whose row is locked, and a brand's number.
+create function open_conversation(brand brand_id, number text, sender text) returns conversations
   language plpgsql
   set search_path = pg_catalog, pg_temp
   as $$
     declare
       conversation public.conversations;
-      customer uuid;
       opted_out record;
-      has_failed boolean := false;
     begin
-      loop
-        select conversations.* into conversation
-        from public.conversations
-        where conversations.brand_id = brand
-          and conversations.customer_phone_e164 = customer_number
-          and conversations.brand_sender = sender
-        order by conversations.last_outbound_at desc nulls last, conversations.created_at, conversations.id
-        limit 1;
-        if found and conversation.customer_id is not null then
-          return conversation;
-        end if;
-        select customers.id into customer
-        from public.customers
-        where customers.brand_id = brand and customers.phone_e164 = customer_number
-        order by customers.created_at desc, customers.id
-        limit 1;
-        if conversation.id is not null then
-          if customer is not null then
-            update public.conversations
-            set customer_id = customer
-            where conversations.brand_id = brand and conversations.id = conversation.id
-            returning conversations.* into conversation;
-          end if;
-          return conversation;
-        end if;
-        select opt_outs.opted_out_at, coalesce(opt_outs.reason, opt_outs.source) as reason into opted_out
-        from public.opt_outs
-        where opt_outs.brand_id = brand and opt_outs.phone = customer_number and opt_outs.scope = 'brand';
-        insert into public.conversations (
-          brand_id, customer_id, customer_phone, brand_phone, status, opted_out_at, opt_out_reason
-        )
-        values (
-          brand,
-          customer,
-          customer_number,
-          sender,
-          case when opted_out.opted_out_at is null then 'active' else 'archived' end::public.conversation_status,
-          opted_out.opted_out_at,
-          opted_out.reason
-        )
-        on conflict do nothing
-        returning conversations.* into conversation;
-        if found then
-          return conversation;
-        elsif has_failed then
-          raise exception 'the conversation of % with % has other numbers than it is written with', customer_number, sender
-            using errcode = '55000',
-                  detail = 'Its customer_phone_e164 or brand_sender was computed by another version of percytech.',
-                  hint = 'Have them computed again: update conversations set customer_phone = customer_phone;';
-        end if;
-        has_failed := true;
-      end loop;
+      select opt_outs.opted_out_at, coalesce(opt_outs.reason, opt_outs.source) as reason into opted_out
+      from public.opt_outs
+      where opt_outs.brand_id = brand and opt_outs.phone = number and opt_outs.scope = 'brand';
+      insert into public.conversations (
+        brand_id, customer_id, customer_phone, brand_phone, status, opted_out_at, opt_out_reason
+      )
+      values (
+        brand,
+        public.customer_of(brand, number),
+        number,
+        sender,
+        case when opted_out.opted_out_at is null then 'active' else 'archived' end::public.conversation_status,
+        opted_out.opted_out_at,
+        opted_out.reason
+      )
+      on conflict do nothing
+      returning conversations.* into conversation;
+      if found then
+        return conversation;
+      end if;
+      -- Somebody else has just opened it.
+      select conversations.* into conversation
+      from public.conversations
+      where conversations.brand_id = brand
+        and conversations.customer_phone_e164 = number
+        and conversations.brand_sender = sender
+      limit 1;
+      if not found then
+        raise exception 'the conversation of % with % has other numbers than it is written with', number, sender
+          using errcode = '55000',
+                detail = 'Its customer_phone_e164 or brand_sender was computed by another version of percytech.',
+                hint = 'Have them computed again: update conversations set customer_phone = customer_phone;';
+      end if;
+      return conversation;
     end
   $$;
 
@@ -247,8 +244,8 @@ create function process_inbound_message(
         and conversations.brand_sender = sender
       order by conversations.last_outbound_at desc nulls last, conversations.created_at, conversations.id
       limit 1;
-      if conversation.customer_id is null then
-        conversation := public.conversation_of(brand, customer_number, sender);
+      if not found then
+        conversation := public.open_conversation(brand, customer_number, sender);
       end if;
 
       -- A row that the caller has written before, by an INSERT of its own, was not read yet.
@@ -269,6 +266,9 @@ create function process_inbound_message(
       if message is null then
         answer := public.answer_of_duplicate(brand, conversation.id, provider_id);
       else
+        if conversation.customer_id is null then
+          conversation.customer_id := public.customer_of(brand, customer_number);
+        end if;
         select replies.* into decision from percytech.classify_reply(body) as replies;
         -- A yes answers whatever was asked, unless the number has opted out.
         if decision.rule = 'carrier-yes' and not exists (
@@ -303,6 +303,7 @@ create function process_inbound_message(
         -- locks the conversations of its number in their order.
         update public.conversations
         set
+          customer_id = coalesce(conversations.customer_id, conversation.customer_id),
           message_count = least(conversations.message_count::bigint + is_new::integer, 2147483647),
           last_message_at = greatest(conversations.last_message_at, said_at),
           last_inbound_at = greatest(conversations.last_inbound_at, said_at),
@@ -330,8 +331,8 @@ create function process_inbound_message(
 
 comment on function enter_brand_of_sender(text) is
   'Makes the brand that a number is of the context, among those that the caller may act as; PT404 where it is none of theirs.';
-comment on function conversation_of(brand_id, text, text) is
-  'The conversation of a number with a brand''s number, which is made where there is none.';
+comment on function customer_of(brand_id, text) is 'The customer whose number it is; NULL where it is nobody''s.';
+comment on function open_conversation(brand_id, text, text) is 'Opens a conversation of a number with a brand''s number.';
 comment on function answer_of_duplicate(brand_id, uuid, text) is
   'What process_inbound_message says of a message that it has taken in before.';
 comment on function heed_reply(consent_events, recipients, conversations) is
@@ -346,7 +347,8 @@ declare
 begin
   foreach callee in array array[
     'enter_brand_of_sender(text)',
-    'conversation_of(brand_id, text, text)',
+    'customer_of(brand_id, text)',
+    'open_conversation(brand_id, text, text)',
     'answer_of_duplicate(brand_id, uuid, text)',
     'heed_reply(consent_events, recipients, conversations)',
     'process_inbound_message(text, text, text, text, timestamptz, text[])'
@@ -369,5 +371,6 @@ $$;
 drop function process_inbound_message(text, text, text, text, timestamptz, text[]);
 drop function heed_reply(consent_events, recipients, conversations);
 drop function answer_of_duplicate(brand_id, uuid, text);
-drop function conversation_of(brand_id, text, text);
+drop function open_conversation(brand_id, text, text);
+drop function customer_of(brand_id, text);
 drop function enter_brand_of_sender(text);

@@ -55,7 +55,7 @@ create function queue_message(
 -- opt-out, and it alone, passes for a number that has opted out: once, and within five minutes. What applications can write
 -- is not relied on: a reply is one that the ledger has, to the number that it was for, with the words of the ledger.
 create function judge_messages(brand brand_id, candidates uuid[], phones text[])
-  returns table (message_id uuid, verdict text, opens_at timestamptz, phone text, content text)
+  returns table (message_id uuid, verdict text, opens_at timestamptz, phone text, kind text, content text, is_reply boolean)
   language plpgsql
   set search_path = pg_catalog, pg_temp
   as $$
@@ -66,7 +66,6 @@ create function judge_messages(brand brand_id, candidates uuid[], phones text[])
         select
           messages.id,
           case
-            when messages.kind <> 'message' and events.kind is null then 'number_changed'
             when events.kind = 'opt_out' then
               case
                 when confirmed.opted_out_at is null then 'opted_out'
@@ -80,6 +79,7 @@ create function judge_messages(brand brand_id, candidates uuid[], phones text[])
                 and opt_outs.phone = conversations.customer_phone_e164
                 and (opt_outs.scope = 'brand' or opt_outs.campaign_id = conversations.campaign_id)
             ) then 'opted_out'
+            when messages.kind <> 'message' and events.kind is null then 'number_changed'
             -- Who has just asked is answered, at night too.
             when (events.kind is null or events.occurred_at < moment - interval '15 minutes')
               and openings.opening is distinct from moment then 'later'
@@ -91,7 +91,9 @@ create function judge_messages(brand brand_id, candidates uuid[], phones text[])
             else moment + interval '5 minutes'
           end,
           conversations.customer_phone_e164,
-          coalesce(events.reply, messages.content)
+          coalesce(events.kind, messages.kind),
+          coalesce(events.reply, messages.content),
+          events.kind is not null
         from public.messages
         join public.conversations
           on conversations.brand_id = brand and conversations.id = messages.conversation_id
@@ -166,6 +168,8 @@ create function claim_outbound(batch integer default 100, worker text default nu
             and messages.claimed_at is null
             and messages.cancelled_at is null
             and messages.status = 'pending'
+            -- What is queued in a conversation that is paused waits there.
+            and (messages.kind <> 'message' or conversations.status = 'active' or conversations.opted_out_at is not null)
           order by messages.due_at, messages.id
           limit batch - claimed
         ) as nexts;
@@ -257,13 +261,13 @@ create function claim_outbound(batch integer default 100, worker text default nu
             returning
               messages.id,
               messages.conversation_id,
-              messages.kind,
+              judged.kind,
               coalesce(conversations.brand_sender, conversations.brand_phone) as from_phone,
               messages.to_phone,
               judged.content,
               -- A reply is the ledger's words, and nothing with them.
-              case when messages.kind = 'message' then messages.media_urls end as media_urls,
-              case when messages.kind = 'message' then messages.metadata end as metadata,
+              case when not judged.is_reply then messages.media_urls end as media_urls,
+              case when not judged.is_reply then messages.metadata end as metadata,
               messages.due_at
           )
           select

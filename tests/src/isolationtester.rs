@@ -46,11 +46,16 @@ pub fn run(database: &TestDatabase, user: &str, spec: &str) -> Vec<Permutation> 
 
 /// It comes with the server's headers. An installation that lacks it borrows a distribution's: it is a client.
 fn program() -> PathBuf {
-    let output = Command::new(Installation::find().unwrap().program("pg_config")).arg("--pgxs").output().unwrap();
+    let output =
+        Command::new(Installation::find().unwrap().program("pg_config")).arg("--pgxs").output().unwrap();
     let makefiles = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
-    let own = makefiles.parent().and_then(|path| path.parent()).map(|path| path.join("test/isolation/isolationtester"));
+    let own = makefiles
+        .parent()
+        .and_then(|path| path.parent())
+        .map(|path| path.join("test/isolation/isolationtester"));
     let distributions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let borrowed = distributions.map(|major| major.path().join("lib/pgxs/src/test/isolation/isolationtester"));
+    let borrowed =
+        distributions.map(|major| major.path().join("lib/pgxs/src/test/isolation/isolationtester"));
     own.into_iter()
         .chain(borrowed)
         .find(|program| program.exists())

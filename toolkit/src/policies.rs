@@ -159,7 +159,8 @@ impl DeclarationFile {
     fn new(script: Script, text: &str) -> Self {
         let said = |marker| {
             let lines = comment_at_top(text).filter_map(|line| line.strip_prefix(marker));
-            let names: Vec<_> = lines.flat_map(|names| names.split(',')).map(|name| name.trim().to_owned()).collect();
+            let names: Vec<_> =
+                lines.flat_map(|names| names.split(',')).map(|name| name.trim().to_owned()).collect();
             (!names.is_empty()).then_some(names)
         };
         Self {

@@ -143,3 +143,63 @@ fn a_new_brand_begins_with_the_rules_that_the_document_gives_it() {
     )
     .unwrap();
 }
+
+#[test]
+fn the_examples_of_opting_out() {
+    let database = TestDatabase::migrated();
+    let mut superuser = database.superuser();
+    superuser.batch_execute("alter type brand_id add value 'percypets'").unwrap();
+    let mut app = database.app_of("gnymble");
+    app.batch_execute(
+        "update quiet_hours set quiet_from = '24:00', quiet_until = '00:00';
+         insert into customers (id, email, phone)
+         values ('7d3b2a52-6a3e-4c1e-9a51-0d6a1d3c9f10', 'a@example.com', '415 555 2671');
+         insert into conversations (id, customer_id, customer_phone, brand_phone)
+         values (
+           '9e2f4f0e-5b0c-4c1f-8a53-2f6f0c7d1e11', '7d3b2a52-6a3e-4c1e-9a51-0d6a1d3c9f10', '+14155552671', '+14155550100'
+         )",
+    )
+    .unwrap();
+    for block in blocks("docs/opt-out.md", "") {
+        // The document's identifier stands for the one that was claimed.
+        let claimed = "select coalesce(max(id::text), '') from messages where claimed_at is not null and kind = 'message'";
+        let claimed: String = percytech_tests::value(&mut app, claimed);
+        let block = block.replace("3c6e0b8a-9c15-4a64-8d5b-7f2e0d1c4b9a", &claimed);
+        let is_the_dbas = ["brand_phone_numbers", "opt_out_policies", "percytech_owner"];
+        let client =
+            if is_the_dbas.iter().any(|words| block.contains(words)) { &mut superuser } else { &mut app };
+        plays(client, &block);
+    }
+
+    let holds = |client: &mut Client, condition: &str| {
+        assert!(percytech_tests::value::<bool>(client, &format!("select {condition}")), "{condition}");
+    };
+    holds(
+        &mut app,
+        "(select status = 'delivered' and external_id = 'SM77aa' from messages where kind = 'message')",
+    );
+    holds(&mut app, "(select reason = 'opted_out' from can_send('+14155552671'))");
+    holds(&mut app, "(select count(*) = 1 from messages where kind = 'opt_out')");
+    holds(&mut app, "(select allowed from can_send('+14155552680'))");
+    holds(
+        &mut app,
+        "(select not allowed from can_send('+14155552681', campaign_id => '5f1c9a52-6a3e-4c1e-9a51-0d6a1d3c9f77'))",
+    );
+    holds(&mut app, "(select source = 'provider' from opt_outs where phone = '+14155552682')");
+    holds(
+        &mut app,
+        "(select count(*) = 1 from consent_events where message is null and phone = '+14155552671')",
+    );
+    holds(&mut app, "(select quiet_until = '00:00' from quiet_hours)");
+    let mut of_pets = database.app_of("percypets");
+    holds(&mut of_pets, "(select count(*) = 9 from reply_texts)");
+
+    // What the journey's document says of erasing works now.
+    for block in blocks("docs/journey.md", "disable trigger") {
+        superuser.batch_execute(&block).unwrap();
+    }
+    holds(&mut app, "not exists (select from customers) and not exists (select from conversations)");
+    holds(&mut app, "(select reason = 'opted_out' from can_send('+14155552671'))");
+    let ledger_is_kept = percytech_tests::refusal(&mut superuser, "delete from consent_events");
+    assert_eq!(ledger_is_kept, postgres::error::SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
+}

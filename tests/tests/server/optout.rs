@@ -428,3 +428,16 @@ fn a_conversation_that_rested_wakes_up_when_the_customer_asks_for_messages_or_he
         assert_eq!(status_of(&mut app, &thread), "active", "{body}");
     }
 }
+
+#[test]
+fn a_conversation_is_after_an_opt_in_what_it_was_before_the_opt_out() {
+    for status in ["active", "paused", "completed"] {
+        let mut app = with_numbers().app_of("gnymble");
+        let thread = conversation(&mut app, ANA);
+        app.batch_execute(&format!("update conversations set status = '{status}'")).unwrap();
+        text(&mut app, ANA, "STOP");
+        assert_eq!(status_of(&mut app, &thread), "archived", "{status}");
+        text(&mut app, ANA, "START");
+        assert_eq!(status_of(&mut app, &thread), status);
+    }
+}

@@ -10,8 +10,14 @@ use crate::optout::{
     with_numbers, words,
 };
 
-const LEDGERS: [&str; 5] =
-    ["opt_outs", "consent_events", "recipients", "message_delivery_events", "brand_phone_numbers"];
+const LEDGERS: [&str; 6] = [
+    "opt_out_policies",
+    "opt_outs",
+    "consent_events",
+    "recipients",
+    "message_delivery_events",
+    "brand_phone_numbers",
+];
 
 /// A database with rows in every table, and gnymble's login in its context.
 fn with_rows() -> (TestDatabase, Client) {
@@ -144,19 +150,30 @@ fn what_says_that_it_is_a_confirmation_is_not_one() {
     assert_eq!(claim(&mut login), [format!("{ANA} {confirmation}")], "the real one");
     let cancelled: i64 = value(
         &mut login,
-        "select count(*) from messages where content = 'buy' and cancel_reason = 'opted_out'",
+        "select count(*) from messages
+         where content = 'buy' and cancelled_at is not null and claimed_at is null and status = 'failed'",
     );
     assert_eq!(cancelled, 4);
 }
 
 #[test]
 fn the_confirmation_is_sent_in_the_words_of_the_ledger_and_with_nothing_else() {
-    let (_database, mut login) = with_rows();
-    let edit = "update messages set content = 'buy', media_urls = '{https://example.com/offer.jpg}' where kind = 'opt_out'";
-    assert_eq!(changed(&mut login, edit), 1);
-    let row = login.query_one("select content, media_urls is null from claim_outbound()", &[]).unwrap();
-    assert_eq!(row.get::<_, String>(0), words(&mut login, "opt_out", "en"));
-    assert!(row.get::<_, bool>(1), "no picture was in the ledger");
+    for kind in ["opt_out", "opt_in", "message"] {
+        let (_database, mut login) = with_rows();
+        let edit = format!(
+            "update messages set content = 'buy', kind = '{kind}', metadata = '{{\"buy\": true}}',
+               media_urls = '{{https://example.com/offer.jpg}}'
+             where kind = 'opt_out'"
+        );
+        assert_eq!(changed(&mut login, &edit), 1);
+        let claimed = login
+            .query("select content, media_urls is null, metadata is null from claim_outbound()", &[])
+            .unwrap();
+        assert_eq!(claimed.len(), 1, "{kind}");
+        assert_eq!(claimed[0].get::<_, String>(0), words(&mut login, "opt_out", "en"), "{kind}");
+        assert!(claimed[0].get::<_, bool>(1), "no picture was in the ledger: {kind}");
+        assert!(claimed[0].get::<_, bool>(2), "{kind}");
+    }
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn statement(dice: &mut Dice) -> String {
         4 => format!("update messages set status = 'delivered' where {some}"),
         5 => format!("update messages set status = 'sent' where {some} and coalesce(status, 'pending') = 'pending'"),
         6 => format!("update messages set cancelled_at = case when cancelled_at is null then now() end where {some}"),
-        7 => format!("update messages set direction = '{direction}' where {some}"),
+        7 => format!("update messages set direction = '{direction}' where {some} and external_id is null"),
         8 => format!(
             "update messages set conversation_id = c.id, sent_at = {time} from {which} as c where c.brand_id = messages.brand_id and {some}"
         ),
@@ -102,9 +102,9 @@ fn statement(dice: &mut Dice) -> String {
         ),
         _ => format!(
             "insert into messages (brand_id, conversation_id, direction, content, status, sent_at, external_id)
-             select brand_id, id, '{direction}', 'x', 'sent', {time}, 'SM{}' from {which} as c limit 1
-             on conflict (brand_id, external_id) do update set
-               conversation_id = excluded.conversation_id, sent_at = excluded.sent_at, direction = excluded.direction",
+             select brand_id, id, 'outbound', 'x', 'sent', {time}, 'SM{}' from {which} as c limit 1
+             on conflict (brand_id, external_id) where direction = 'outbound'
+             do update set conversation_id = excluded.conversation_id, sent_at = excluded.sent_at",
             dice.roll(5)
         ),
     }

@@ -282,8 +282,10 @@ fn a_message_is_sent_once_after_it_was_claimed() {
     );
     assert!(noted, "not in the future");
 
+    let other: String = value(&mut app, "select (queue_message(id, 'another')).id::text from conversations");
+    app.batch_execute("select claim_outbound()").unwrap();
     let unclaimed: String =
-        value(&mut app, "select (queue_message(id, 'not claimed')).id::text from conversations");
+        value(&mut app, "select (queue_message(id, 'waits')).id::text from conversations");
     text(&mut app, BEN, "hello");
     let inbound: String = value(&mut app, "select id::text from messages where direction = 'inbound'");
     let before = contents(&database);
@@ -292,6 +294,7 @@ fn a_message_is_sent_once_after_it_was_claimed() {
     for (id, external_id, code, words) in [
         (message.as_str(), "'SM2'", "PT409", "the message was sent as \"SM1\""),
         (&unclaimed, "'SM2'", "PT409", "the message was not claimed"),
+        (&other, "'SM1'", "PT409", "another message was sent as \"SM1\""),
         (&inbound, "'SM2'", "PT404", "there is no outbound message ID"),
         ("00000000-0000-0000-0000-000000000000", "'SM2'", "PT404", "there is no outbound message ID"),
         (&message, "null", "22023", "an external_id has 1 to 255 characters"),
@@ -354,6 +357,15 @@ fn a_providers_block_is_an_opt_out_without_a_confirmation() {
             .unwrap();
         assert_eq!(events_of(&mut app, ANA), ["opt_out applied", "opt_out repeated"]);
     }
+}
+
+#[test]
+fn a_providers_block_is_of_the_number_that_was_written_to() {
+    let mut app = with_numbers().app_of("gnymble");
+    sent(&mut app, "SM1");
+    app.batch_execute(&format!("update conversations set customer_phone = '{BEN}'")).unwrap();
+    app.batch_execute("select record_delivery_status('SM1', 'failed', now(), '21610')").unwrap();
+    assert_eq!((sendable(&mut app, ANA), sendable(&mut app, BEN)), ("opted_out".into(), "allowed".into()));
 }
 
 #[test]

@@ -92,6 +92,28 @@ fn an_identifier_of_another_numbers_message_or_of_one_that_was_sent_keeps_no_sto
 }
 
 #[test]
+fn a_message_that_the_application_has_stored_itself_is_read_all_the_same_and_once() {
+    let database = with_numbers();
+    let mut app = database.app_of("gnymble");
+    let thread = conversation(&mut app, ANA);
+    let stored: String = value(
+        &mut app,
+        &format!(
+            "insert into messages (conversation_id, direction, content, external_id)
+             values ('{thread}', 'inbound', 'STOP', 'SM1') returning id::text"
+        ),
+    );
+    let call = format!("process_inbound_message('{ANA}', '{}', 'STOP', 'SM1')", sender_of("gnymble"));
+    let stop = answer(&mut app, &call);
+    assert_eq!((&stop["intent"], &stop["message_id"]), (&json!("opt_out"), &json!(stored)));
+    assert_eq!(sendable(&mut app, ANA), "opted_out");
+    let before = contents(&database);
+    assert_eq!(answer(&mut app, &call)["duplicate"], true);
+    assert_eq!(changes(&database, &before), [] as [String; 0]);
+    assert_eq!(value::<i32>(&mut app, "select message_count from conversations"), 1);
+}
+
+#[test]
 fn messages_without_an_identifier_are_each_their_own() {
     let database = with_numbers();
     let mut app = database.app_of("gnymble");

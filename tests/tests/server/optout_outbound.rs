@@ -164,6 +164,9 @@ fn a_message_waits_until_it_is_due_and_while_its_conversation_is_not_active() {
     for status in ["paused", "completed", "archived"] {
         app.batch_execute(&format!("update conversations set status = '{status}'")).unwrap();
         assert_eq!(claim(&mut app), [] as [String; 0], "{status}");
+        let soon = "select due_at <= now() + interval '10 minutes' from messages where content = 'now'";
+        assert!(value::<bool>(&mut app, soon), "it is looked at again in a while");
+        app.batch_execute("update messages set due_at = now() where content = 'now'").unwrap();
     }
     app.batch_execute("update conversations set status = 'active'").unwrap();
     assert_eq!(claim(&mut app), [format!("{ANA} now")]);

@@ -43,6 +43,17 @@ fn two_campaigns() -> (TestDatabase, Client, String, String) {
     (database, app, summer, winter)
 }
 
+/// Writes down gnymble's policies: since when, and the scope.
+fn decide(database: &TestDatabase, policies: &[(&str, &str)]) {
+    for (from, scope) in policies {
+        let insert = format!(
+            "insert into opt_out_policies (brand_id, effective_from, scope, source)
+             values ('gnymble', {from}, '{scope}', 'test')"
+        );
+        database.superuser().batch_execute(&insert).unwrap();
+    }
+}
+
 fn sendable_in(client: &mut Client, campaign: &str) -> String {
     let select =
         format!("select coalesce(reason, 'allowed') from can_send('{ANA}', campaign_id => '{campaign}')");
@@ -74,11 +85,8 @@ fn a_stop_ends_everything_of_the_brand_to_begin_with() {
 
 #[test]
 fn a_stop_ends_the_campaign_that_it_answers_where_the_policy_says_so() {
-    let (_database, mut app, summer, winter) = two_campaigns();
-    app.batch_execute(
-        "insert into opt_out_policies (effective_from, scope, source) values (now() - interval '1 hour', 'campaign', 'the order')",
-    )
-    .unwrap();
+    let (database, mut app, summer, winter) = two_campaigns();
+    decide(&database, &[("now() - interval '1 hour'", "campaign")]);
     let (wanted, unwanted) = (queue(&mut app, &winter, "winter"), queue(&mut app, &summer, "summer"));
     let confirmation = words(&mut app, "opt_out", "en");
     assert_eq!(text(&mut app, ANA, "STOP")["reply"], json!(confirmation));
@@ -109,8 +117,9 @@ fn a_stop_ends_the_campaign_that_it_answers_where_the_policy_says_so() {
 
 #[test]
 fn a_stop_that_answers_no_campaign_ends_everything_whatever_the_policy() {
-    let mut app = with_numbers().app_of("gnymble");
-    app.batch_execute("update opt_out_policies set scope = 'campaign'").unwrap();
+    let database = with_numbers();
+    let mut app = database.app_of("gnymble");
+    database.superuser().batch_execute("update opt_out_policies set scope = 'campaign'").unwrap();
     conversation(&mut app, ANA);
     for number in [ANA, BEN] {
         text(&mut app, number, "STOP");
@@ -123,13 +132,14 @@ fn a_stop_that_answers_no_campaign_ends_everything_whatever_the_policy() {
 fn the_policy_that_was_in_force_when_it_was_said_decides() {
     let database = with_numbers();
     let mut app = database.app_of("gnymble");
-    app.batch_execute(
-        "insert into opt_out_policies (effective_from, scope, source) values
-           (now() - interval '3 hours', 'campaign', 'one'),
-           (now() - interval '1 hour', 'brand', 'two'),
-           (now() + interval '1 hour', 'campaign', 'three')",
-    )
-    .unwrap();
+    decide(
+        &database,
+        &[
+            ("now() - interval '3 hours'", "campaign"),
+            ("now() - interval '1 hour'", "brand"),
+            ("now() + interval '1 hour'", "campaign"),
+        ],
+    );
     for (number, hours, scope) in [(1, 4, "brand"), (2, 2, "campaign"), (3, 0, "brand")] {
         let from = format!("+1415555000{number}");
         app.batch_execute(&format!(
@@ -142,7 +152,7 @@ fn the_policy_that_was_in_force_when_it_was_said_decides() {
             value(&mut app, &format!("select scope from consent_events where phone = '{from}'"));
         assert_eq!(decided, scope, "{hours} hours ago");
     }
-    app.batch_execute("delete from opt_out_policies").unwrap();
+    database.superuser().batch_execute("delete from opt_out_policies").unwrap();
     in_campaign(&mut app, SUMMER, sender_of("gnymble"));
     text(&mut app, ANA, "STOP");
     let decided: String = value(&mut app, &format!("select scope from consent_events where phone = '{ANA}'"));
@@ -353,4 +363,34 @@ fn help_and_yes_are_of_the_campaign_that_they_answer() {
     assert_eq!(scopes(&mut app), ["campaign a"]);
     assert_eq!(say(&mut app, summer, "YES")["intent"], "opt_in");
     assert_eq!(scopes(&mut app), [] as [String; 0]);
+}
+
+#[test]
+fn a_stop_ends_all_where_it_is_not_clear_which_campaign_it_answers() {
+    let database = with_numbers();
+    let mut app = database.app_of("gnymble");
+    decide(&database, &[("now() - interval '1 hour'", "campaign")]);
+    in_campaign(&mut app, SUMMER, sender_of("gnymble"));
+    app.batch_execute(&format!(
+        "insert into conversations (customer_phone, brand_phone, campaign_id)
+         values ('(415) 555-2671', '{}', '{WINTER}')",
+        sender_of("gnymble")
+    ))
+    .unwrap();
+    text(&mut app, ANA, "STOP");
+    assert_eq!(scopes(&mut app), ["brand"]);
+}
+
+#[test]
+fn a_stop_that_comes_in_an_old_transaction_is_said_now() {
+    let database = with_numbers();
+    let mut old = database.app_of("gnymble");
+    old.batch_execute("begin; select now()").unwrap();
+    let mut app = database.app_of("gnymble");
+    text_at(&mut app, ANA, "START", "clock_timestamp() + interval '1 hour'");
+    let to = sender_of("gnymble");
+    answer(&mut old, &format!("process_inbound_message('{ANA}', '{to}', 'STOP', 'SM1')"));
+    old.batch_execute("commit").unwrap();
+    assert_eq!(sendable(&mut app, ANA), "opted_out");
+    assert_eq!(events_of(&mut app, ANA), ["opt_in applied", "opt_out applied"]);
 }

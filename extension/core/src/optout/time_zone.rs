@@ -78,7 +78,10 @@ mod tests {
             assert_eq!(codes.len(), table.lines().filter(|line| !line.starts_with('#')).count());
             for (code, zones) in codes.iter() {
                 assert!((1..=3).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit()), "{code}");
-                assert!(!zones.is_empty() && zones.iter().all(|zone| zone.contains('/')), "{code}: {zones:?}");
+                assert!(
+                    !zones.is_empty() && zones.iter().all(|zone| zone.contains('/')),
+                    "{code}: {zones:?}"
+                );
             }
         }
     }

@@ -1,9 +1,11 @@
 //! Free text: what is said in several words.
 
+use std::collections::BTreeMap;
+
 use super::{
     Intent,
     fold::{Gap, Word},
-    rules::{RULES, Rule, Turn},
+    rules::{Pattern, RULES, Rule, Turn},
 };
 
 /// What stands in a text for words that a rule has set aside.
@@ -40,19 +42,25 @@ pub(super) type Found = (&'static Rule, String);
 
 /// Whether a rule says of the reply as a whole that it asks for nothing.
 pub(super) fn first(text: &str) -> Option<Found> {
-    rules(Turn::First).find_map(|rule| matched(rule, text))
+    let spoken = Spoken::of(text);
+    rules(Turn::First).filter(|rule| spoken.may_be(rule)).find_map(|rule| matched(rule, text))
 }
 
 /// The rule by which the reply asks for something; failing that, the first that has set words aside.
 pub(super) fn later(text: &str) -> Option<Found> {
-    if let Some(found) = rules(Turn::Early).find_map(|rule| matched(rule, text)) {
+    let spoken = Spoken::of(text);
+    if let Some(found) =
+        rules(Turn::Early).filter(|rule| spoken.may_be(rule)).find_map(|rule| matched(rule, text))
+    {
         return Some(found);
     }
-    let (text, aside) = set_aside(text);
+    let (text, aside) = set_aside(text, &spoken);
     [Intent::OptOut, Intent::OptIn, Intent::Help]
         .into_iter()
         .find_map(|intent| {
-            rules(Turn::Late).filter(|rule| rule.intent == intent).find_map(|rule| matched(rule, &text))
+            rules(Turn::Late)
+                .filter(|rule| rule.intent == intent && spoken.may_be(rule))
+                .find_map(|rule| matched(rule, &text))
         })
         .or(aside)
 }
@@ -61,13 +69,35 @@ fn rules(turn: Turn) -> impl Iterator<Item = &'static Rule> {
     RULES.rules.iter().filter(move |rule| rule.turn == turn && rule.pattern.is_some())
 }
 
+/// How many words of a text are of one language only.
+struct Spoken(BTreeMap<&'static str, usize>);
+
+impl Spoken {
+    fn of(text: &str) -> Self {
+        let mut words = BTreeMap::new();
+        for word in text.split(|c: char| !c.is_ascii_alphanumeric()) {
+            if let Some(language) = RULES.telltale.get(word) {
+                *words.entry(language.as_str()).or_default() += 1;
+            }
+        }
+        Self(words)
+    }
+
+    /// Whether the text may be in the language of the rule: it has a word of it, or hardly any of another.
+    fn may_be(&self, rule: &Rule) -> bool {
+        rule.language == "mul"
+            || self.0.contains_key(rule.language.as_str())
+            || self.0.values().all(|&words| words < 2)
+    }
+}
+
 /// `text` without the words that the rules for `none` set aside, and what the first of them found.
-fn set_aside(text: &str) -> (String, Option<Found>) {
+fn set_aside(text: &str, spoken: &Spoken) -> (String, Option<Found>) {
     let mut kept = text.to_owned();
     let mut found = None;
-    for rule in rules(Turn::Late).filter(|rule| rule.intent == Intent::None) {
-        let Some(pattern) = &rule.pattern else { continue };
-        if rule.within.as_ref().is_some_and(|words| !words.is_match(text)) {
+    for rule in rules(Turn::Late).filter(|rule| rule.intent == Intent::None && spoken.may_be(rule)) {
+        let Some(pattern) = rule.pattern.as_ref().map(Pattern::regex) else { continue };
+        if rule.within.as_ref().is_some_and(|words| !words.regex().is_match(text)) {
             continue;
         }
         let mut rest = String::new();
@@ -89,7 +119,7 @@ fn set_aside(text: &str) -> (String, Option<Found>) {
 
 fn matched(rule: &'static Rule, text: &str) -> Option<Found> {
     let mut unless = Unless::new(rule, text);
-    let hit = rule.pattern.as_ref()?.find_iter(text).find(|hit| !unless.holds(hit.start()))?;
+    let hit = rule.pattern.as_ref()?.regex().find_iter(text).find(|hit| !unless.holds(hit.start()))?;
     Some((rule, words(hit.as_str())))
 }
 
@@ -121,7 +151,7 @@ impl<'a> Unless<'a> {
             let start = self.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
             let end = self.text[at..].find('\n').map_or(self.text.len(), |newline| at + newline + 1);
             self.sentence = start..end;
-            self.holds = unless.is_match(&self.text[start..end]);
+            self.holds = unless.regex().is_match(&self.text[start..end]);
         }
         self.holds
     }

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::LazyLock,
+    sync::{LazyLock, OnceLock},
 };
 
 use regex::{Regex, RegexBuilder};
@@ -21,10 +21,13 @@ const FILES: &[(&str, &str)] = &[
     ("manner.toml", include_str!("rules/manner.toml")),
     ("reactions.toml", include_str!("rules/reactions.toml")),
     ("english.toml", include_str!("rules/english.toml")),
+    ("english-meanings.toml", include_str!("rules/english-meanings.toml")),
     ("english-none.toml", include_str!("rules/english-none.toml")),
     ("spanish.toml", include_str!("rules/spanish.toml")),
+    ("spanish-meanings.toml", include_str!("rules/spanish-meanings.toml")),
     ("spanish-none.toml", include_str!("rules/spanish-none.toml")),
     ("french.toml", include_str!("rules/french.toml")),
+    ("french-meanings.toml", include_str!("rules/french-meanings.toml")),
     ("french-none.toml", include_str!("rules/french-none.toml")),
     ("opt-in.toml", include_str!("rules/opt-in.toml")),
     ("help.toml", include_str!("rules/help.toml")),
@@ -58,9 +61,26 @@ pub struct Rule {
     pub(super) first: bool,
     pub(super) strong: bool,
     pub(super) alone: bool,
-    pub(super) pattern: Option<Regex>,
-    pub(super) unless: Option<Regex>,
-    pub(super) within: Option<Regex>,
+    pub(super) pattern: Option<Pattern>,
+    pub(super) unless: Option<Pattern>,
+    pub(super) within: Option<Pattern>,
+}
+
+/// An expression that is compiled when a reply first needs it: most processes see replies in few languages.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    source: String,
+    compiled: OnceLock<Regex>,
+}
+
+impl Pattern {
+    pub fn regex(&self) -> &Regex {
+        #[expect(
+            clippy::expect_used,
+            reason = "the expressions are in the program, and a test compiles them"
+        )]
+        self.compiled.get_or_init(|| compile(&self.source).expect("the patterns are well-formed"))
+    }
 }
 
 /// A word, or several, that decides where a reply consists of it.
@@ -86,6 +106,8 @@ pub(super) struct RuleSet {
     pub respelled: HashMap<String, String>,
     /// Words that are no typo of a keyword, as [`squeezed`] has them.
     pub no_typos: Vec<String>,
+    /// Of frequent words of one language only, which language.
+    pub telltale: HashMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +124,9 @@ struct File {
     respelled: BTreeMap<String, String>,
     #[serde(default)]
     no_typos: Vec<String>,
+    /// By language, frequent words that no other language has.
+    #[serde(default)]
+    telltale: BTreeMap<String, String>,
     #[serde(default)]
     rule: Vec<Entry>,
 }
@@ -155,17 +180,23 @@ fn read(files: &[(&str, &str)]) -> Result<RuleSet, String> {
         manner: Vec::new(),
         respelled: HashMap::new(),
         no_typos: Vec::new(),
+        telltale: HashMap::new(),
     };
     let mut fragments = BTreeMap::new();
     for (name, text) in files {
         let file: File = toml::from_str(text).map_err(|error| format!("{name}: {error}"))?;
-        for (key, pattern) in &file.fragments {
+        // One may name another of its file, wherever that stands.
+        let mut waiting: Vec<_> = file.fragments.iter().collect();
+        while let Some((key, pattern)) = ready(&mut waiting) {
             let expanded = expand(pattern, &fragments).map_err(|error| format!("{name}: {key}: {error}"))?;
             fragments.insert(key.clone(), format!("(?:{expanded})"));
         }
         set.manner.extend(file.manner.iter().map(|phrase| words_of(phrase)));
         set.respelled.extend(file.respelled);
         set.no_typos.extend(file.no_typos.iter().map(|word| squeezed(word)));
+        for (language, words) in &file.telltale {
+            set.telltale.extend(words.split(' ').map(|word| (word.to_owned(), language.clone())));
+        }
         for entry in file.rule {
             let rule = entry.name.clone();
             add(&mut set, entry, &file.within, &fragments)
@@ -174,6 +205,15 @@ fn read(files: &[(&str, &str)]) -> Result<RuleSet, String> {
     }
     set.manner.sort_by_key(|phrase| std::cmp::Reverse(phrase.len()));
     Ok(set)
+}
+
+/// Takes the first of `waiting` that names none of the others, or the first where they name each other in a circle.
+fn ready<'a>(waiting: &mut Vec<(&'a String, &'a String)>) -> Option<(&'a String, &'a String)> {
+    let names_none = |(_, pattern): &(&String, &String)| {
+        !waiting.iter().any(|(other, _)| pattern.contains(&format!("<{other}>")))
+    };
+    let at = waiting.iter().position(names_none).unwrap_or_default();
+    (at < waiting.len()).then(|| waiting.remove(at))
 }
 
 fn words_of(phrase: &str) -> Vec<String> {
@@ -209,24 +249,26 @@ fn add(
 }
 
 /// One expression that matches what any of `patterns` does; `None` where there are none.
-fn any_of(patterns: &[String], fragments: &BTreeMap<String, String>) -> Result<Option<Regex>, String> {
+fn any_of(patterns: &[String], fragments: &BTreeMap<String, String>) -> Result<Option<Pattern>, String> {
     if patterns.is_empty() {
         return Ok(None);
     }
-    let whole = patterns
+    let source = patterns
         .iter()
         .map(|pattern| expand(pattern, fragments).map(|expanded| whole_words(&expanded)))
         .collect::<Result<Vec<_>, _>>()?
         .join("|");
-    // Sentences are lines of ASCII, see `phrases::text`.
-    RegexBuilder::new(&whole)
+    Ok(Some(Pattern { source, compiled: OnceLock::new() }))
+}
+
+/// Sentences are lines of ASCII, see `phrases::text`.
+fn compile(source: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(source)
         .unicode(false)
         .multi_line(true)
         .size_limit(1 << 26)
         .dfa_size_limit(1 << 24)
         .build()
-        .map(Some)
-        .map_err(|error| error.to_string())
 }
 
 fn whole_words(pattern: &str) -> String {
@@ -270,6 +312,9 @@ mod tests {
             assert!(["en", "es", "fr", "mul"].contains(&rule.language.as_str()), "{}", rule.name);
             let words = set.keywords.iter().any(|word| set.rules[word.rule].name == rule.name);
             assert!(words || rule.pattern.is_some(), "{} matches nothing", rule.name);
+            for pattern in [&rule.pattern, &rule.unless, &rule.within].into_iter().flatten() {
+                assert!(compile(&pattern.source).is_ok(), "{}", rule.name);
+            }
         }
     }
 
