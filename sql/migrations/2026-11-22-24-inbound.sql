@@ -201,7 +201,7 @@ create function process_inbound_message(
       recipient public.recipients;
       conversation public.conversations;
       message uuid;
-      is_new boolean;
+      is_new integer := 1;
       decision record;
       event public.consent_events;
       answer jsonb;
@@ -248,7 +248,6 @@ create function process_inbound_message(
         conversation := public.open_conversation(brand, customer_number, sender);
       end if;
 
-      -- A row that the caller has written before, by an INSERT of its own, was not read yet.
       perform set_config('percytech.counting', 'by hand', true);
       insert into public.messages (
         brand_id, conversation_id, direction, content, media_urls, status, external_id, sent_at, delivered_at, processed_at
@@ -257,11 +256,21 @@ create function process_inbound_message(
         brand, conversation.id, 'inbound', coalesce(body, ''), media_urls, 'delivered', provider_id, said_at, said_at,
         clock_timestamp()
       )
-      on conflict (brand_id, conversation_id, external_id) where direction = 'inbound' do update
-      set processed_at = clock_timestamp()
-      where messages.processed_at is null
-      returning messages.id, messages.xmax = 0 into message, is_new;
+      on conflict (brand_id, conversation_id, external_id) where direction = 'inbound' do nothing
+      returning messages.id into message;
       perform set_config('percytech.counting', '', true);
+      if message is null then
+        -- A row that the caller has written before, by an INSERT of its own, was not read yet, and was counted.
+        is_new := 0;
+        update public.messages
+        set processed_at = clock_timestamp()
+        where messages.brand_id = brand
+          and messages.conversation_id = conversation.id
+          and messages.external_id = provider_id
+          and messages.direction = 'inbound'
+          and messages.processed_at is null
+        returning messages.id into message;
+      end if;
 
       if message is null then
         answer := public.answer_of_duplicate(brand, conversation.id, provider_id);
@@ -304,7 +313,7 @@ create function process_inbound_message(
         update public.conversations
         set
           customer_id = coalesce(conversations.customer_id, conversation.customer_id),
-          message_count = least(conversations.message_count::bigint + is_new::integer, 2147483647),
+          message_count = least(conversations.message_count::bigint + is_new, 2147483647),
           last_message_at = greatest(conversations.last_message_at, said_at),
           last_inbound_at = greatest(conversations.last_inbound_at, said_at),
           status = case

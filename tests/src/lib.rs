@@ -82,8 +82,19 @@ const SUPABASE_GRANTS: &str = "
     alter default privileges in schema public grant all on sequences to anon, authenticated, service_role;
 ";
 
-static SERVER: LazyLock<Server> = LazyLock::new(|| Server::start("", ""));
-static SUPABASE: LazyLock<Server> = LazyLock::new(|| Server::start(SUPABASE_ROLES, SUPABASE_GRANTS));
+static SERVER: LazyLock<Server> = LazyLock::new(|| Server::start("", "", &[]));
+static SUPABASE: LazyLock<Server> = LazyLock::new(|| Server::start(SUPABASE_ROLES, SUPABASE_GRANTS, &[]));
+static DURABLE: LazyLock<Server> = LazyLock::new(|| Server::start("", "", &DURABLE_SETTINGS));
+
+/// As a server runs that is to keep what it was told, which those of tests need not.
+const DURABLE_SETTINGS: [&str; 6] = [
+    "fsync=on",
+    "synchronous_commit=on",
+    "full_page_writes=on",
+    "autovacuum=on",
+    "shared_buffers=1GB",
+    "max_wal_size=8GB",
+];
 
 /// A server that tests of this process share. It ends with the process, however that ends.
 struct Server {
@@ -95,13 +106,10 @@ struct Server {
 }
 
 impl Server {
-    /// A server with these roles, and these grants in its database, before the schema is made.
-    fn start(roles: &str, grants: &str) -> Self {
-        let cluster = Cluster::start(
-            &Installation::find().unwrap(),
-            &["max_connections=200", "max_prepared_transactions=10", "track_commit_timestamp=on"],
-        )
-        .unwrap();
+    /// A server with these settings and roles, and these grants in its database, before the schema is made.
+    fn start(roles: &str, grants: &str, settings: &[&str]) -> Self {
+        let own = ["max_connections=200", "max_prepared_transactions=10", "track_commit_timestamp=on"];
+        let cluster = Cluster::start(&Installation::find().unwrap(), &[&own, settings].concat()).unwrap();
         let host = cluster.path().to_path_buf();
         let stop = cluster.stop_command().unwrap();
         cluster.keep();
@@ -164,6 +172,18 @@ impl TestDatabase {
     #[must_use]
     pub fn migrated() -> Self {
         Self::create(&SERVER, TEMPLATE)
+    }
+
+    /// The same, on a server whose commits are durable.
+    #[must_use]
+    pub fn durable() -> Self {
+        Self::create(&DURABLE, TEMPLATE)
+    }
+
+    /// An empty database on the same server.
+    #[must_use]
+    pub fn neighbour(&self) -> Self {
+        Self::create(self.server, "template0")
     }
 
     /// The same, on a server with Supabase's roles.

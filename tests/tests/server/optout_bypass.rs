@@ -156,23 +156,35 @@ fn what_says_that_it_is_a_confirmation_is_not_one() {
     assert_eq!(cancelled, 4);
 }
 
+/// What is given out after the confirmation's row is changed to be of this kind, and to sell: the only message's content,
+/// and whether it has no media and no metadata.
+fn sold_as(kind: &str) -> (String, bool, String) {
+    let (_database, mut login) = with_rows();
+    let edit = format!(
+        "update messages set content = 'buy', kind = '{kind}', metadata = '{{\"buy\": true}}',
+           media_urls = '{{https://example.com/offer.jpg}}'
+         where kind = 'opt_out'"
+    );
+    assert_eq!(changed(&mut login, &edit), 1);
+    let row = login
+        .query_one("select content, media_urls is null and metadata is null from claim_outbound()", &[])
+        .unwrap();
+    (row.get(0), row.get(1), words(&mut login, "opt_out", "en"))
+}
+
 #[test]
 fn the_confirmation_is_sent_in_the_words_of_the_ledger_and_with_nothing_else() {
-    for kind in ["opt_out", "opt_in", "message"] {
-        let (_database, mut login) = with_rows();
-        let edit = format!(
-            "update messages set content = 'buy', kind = '{kind}', metadata = '{{\"buy\": true}}',
-               media_urls = '{{https://example.com/offer.jpg}}'
-             where kind = 'opt_out'"
-        );
-        assert_eq!(changed(&mut login, &edit), 1);
-        let claimed = login
-            .query("select content, media_urls is null, metadata is null from claim_outbound()", &[])
-            .unwrap();
-        assert_eq!(claimed.len(), 1, "{kind}");
-        assert_eq!(claimed[0].get::<_, String>(0), words(&mut login, "opt_out", "en"), "{kind}");
-        assert!(claimed[0].get::<_, bool>(1), "no picture was in the ledger: {kind}");
-        assert!(claimed[0].get::<_, bool>(2), "{kind}");
+    let (content, is_bare, expected) = sold_as("opt_out");
+    assert_eq!(content, expected);
+    assert!(is_bare, "no picture was in the ledger");
+}
+
+#[test]
+fn the_confirmation_is_what_it_is_whatever_kind_its_row_says() {
+    for kind in ["opt_in", "help", "message"] {
+        let (content, is_bare, expected) = sold_as(kind);
+        assert_eq!(content, expected, "{kind}");
+        assert!(is_bare, "{kind}");
     }
 }
 
@@ -200,18 +212,24 @@ fn the_confirmation_goes_out_once_whatever_is_done_to_its_row() {
 }
 
 #[test]
-fn the_confirmation_goes_to_nobody_else() {
-    for change in [
-        format!("update conversations set customer_phone = '{BEN}'"),
-        format!(
-            "with c as (insert into conversations (customer_phone, brand_phone) values ('{BEN}', '+12125550199') returning id)
-             update messages set conversation_id = c.id from c where kind = 'opt_out'"
-        ),
-    ] {
-        let (_database, mut login) = with_rows();
-        login.batch_execute(&change).unwrap();
-        login.batch_execute(&format!("select process_opt_out('{BEN}', 'r')")).unwrap();
-        assert_eq!(claim(&mut login), [] as [String; 0], "{change}");
+fn a_reply_goes_to_nobody_else() {
+    for body in ["STOP", "HELP", "START"] {
+        for change in [
+            format!("update conversations set customer_phone = '{BEN}'"),
+            format!(
+                "with c as (
+                   insert into conversations (customer_phone, brand_phone) values ('{BEN}', '+12125550199') returning id
+                 )
+                 update messages set conversation_id = c.id from c where kind <> 'message'"
+            ),
+        ] {
+            let database = with_numbers();
+            let mut login = of_gnymble(&database);
+            conversation(&mut login, ANA);
+            text(&mut login, ANA, body);
+            login.batch_execute(&change).unwrap();
+            assert_eq!(claim(&mut login), [] as [String; 0], "{body}: {change}");
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 insert into customers (brand_id, email, phone)
-select brand, number || '@example.com', '+1' || number
+select brand, number || '@example.com', '+1212' || (5000000 + number)
 from unnest(enum_range(null::brand_id)) as brand
 cross join generate_series(1, 20000) as number;
 

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
+mod inbound;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -105,8 +107,16 @@ fn main() {
             plain_as: APP,
         },
     ];
-    let rows: Vec<_> = pairs.iter().map(|pair| compare(&database, pair)).collect();
+    // By name, where it is not all that is to be measured.
+    let chosen = std::env::args().nth(1);
+    let is_chosen = |name: &str| chosen.as_ref().is_none_or(|chosen| name.contains(chosen));
+    let rows: Vec<_> =
+        pairs.iter().filter(|pair| is_chosen(pair.name)).map(|pair| compare(&database, pair)).collect();
     println!("{}", table(&["", "isolated (ms)", "plain (ms)", "ratio", "target"], &rows));
+    if is_chosen(inbound::NAME) {
+        let rows = inbound::measure();
+        println!("{}", table(&["", "tps", "TPC-B-like tps", "ratio", "target"], &rows));
+    }
 }
 
 fn compare(database: &TestDatabase, pair: &Pair) -> Vec<String> {
