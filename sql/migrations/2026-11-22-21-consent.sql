@@ -66,6 +66,19 @@ begin
 end
 $$;
 
+-- There are more histories than one now.
+create or replace function refuse_change_of_history() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  as $$
+    begin
+      raise exception '% of % is refused: a history is written once', lower(tg_op), tg_table_name
+        using errcode = '55000',
+              detail = 'What was recorded stays as it is, for everybody.',
+              hint = 'Record what is new. To erase a customer for the law, see docs/opt-out.md.';
+    end
+  $$;
+
 create table consent_events (
   id uuid not null default gen_random_uuid(),
   brand_id brand_id not null default percytech.current_brand()::brand_id,
@@ -197,6 +210,17 @@ comment on column opt_outs.confirmation_claimed_at is 'When that was claimed: th
 alter table conversations drop column status_before_opt_out;
 drop table opt_outs;
 drop table consent_events;
+create or replace function refuse_change_of_history() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  as $$
+    begin
+      raise exception '% of % is refused: a history is written once', lower(tg_op), tg_table_name
+        using errcode = '55000',
+              detail = 'What was recorded stays as it is, for everybody.',
+              hint = 'Record another move. To erase a customer for the law, see docs/journey.md.';
+    end
+  $$;
 drop trigger conversations_register_recipient on conversations;
 drop function register_recipient();
 drop table recipients;

@@ -499,6 +499,20 @@ create function record_delivery_status(
     end
   $$;
 
+-- A provider that refuses a message at once gives it no identifier: it has its own.
+create function record_failed(message_id uuid, error_code text default null, occurred_at timestamptz default now())
+  returns message_status
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  as $$
+    begin
+      perform public.record_sent(message_id, message_id::text, occurred_at);
+      return public.record_delivery_status(message_id::text, 'failed', occurred_at, error_code);
+    end
+  $$;
+
+comment on function record_failed(uuid, text, timestamptz) is
+  'Notes that the provider refused a message that was claimed, and returns its status. A block for an opt-out (Twilio 21610, Telnyx 40300) opts the number out.';
 comment on function queue_message(uuid, text, text[], timestamptz, jsonb) is
   'Queues a message of a conversation, and returns it. PT404 where there is no such conversation, PT409 where its number has opted out.';
 comment on function judge_messages(brand_id, uuid[], text[]) is
@@ -531,6 +545,7 @@ begin
     'queue_message(uuid, text, text[], timestamptz, jsonb)',
     'claim_outbound(integer, text)',
     'record_sent(uuid, text, timestamptz)',
+    'record_failed(uuid, text, timestamptz)',
     'record_delivery_status(text, message_status, timestamptz, text)'
   ] loop
     execute format('revoke all on function %s from public', callee);
@@ -546,6 +561,7 @@ $$;
 -- rollback
 
 drop function record_delivery_status(text, message_status, timestamptz, text);
+drop function record_failed(uuid, text, timestamptz);
 drop function record_sent(uuid, text, timestamptz);
 drop function heed_provider(brand_id, text, timestamptz, text);
 drop function apply_delivery_events(brand_id, text);

@@ -59,5 +59,5 @@ fn program() -> PathBuf {
     own.into_iter()
         .chain(borrowed)
         .find(|program| program.exists())
-        .expect("isolationtester is part of postgresql-server-dev: install it")
+        .unwrap_or_else(|| panic!("isolationtester is missing: it is part of postgresql-server-dev"))
 }

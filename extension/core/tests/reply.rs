@@ -7,7 +7,7 @@ mod decorated;
 mod measure;
 
 use decorated::{KEYWORDS, decorated};
-use measure::{Score, corpus, ours, table};
+use measure::{SETS, Score, UNSEEN, corpus, ours, table};
 use percytech_core::optout::reply::{Intent, RULES_VERSION, classify, rules};
 use proptest::{prelude::*, sample::select};
 
@@ -47,12 +47,14 @@ fn the_tuning_replies_are_understood() {
 #[test]
 fn the_held_out_replies_are_understood() {
     assert_understood("held-out");
+    assert_understood(UNSEEN);
 }
 
 #[test]
-#[ignore = "prints the table of the documents; run it with --nocapture"]
-fn the_table_of_the_documents() {
-    println!("{}", table(&["tuning", "held-out"]));
+fn the_readme_says_what_was_measured() {
+    let readme = include_str!("../../../README.md");
+    let measured = table(&SETS);
+    assert!(readme.contains(&measured), "the README is to have this table:\n{measured}");
 }
 
 /// Bodies that cost most, by what they are made of.

@@ -17,6 +17,7 @@ mod maintenance;
 mod migrate;
 mod migration_files;
 mod optout;
+mod optout_bodies;
 mod optout_bypass;
 mod optout_concurrency;
 mod optout_context;

@@ -204,7 +204,7 @@ fn a_stop_of_a_number_that_nobody_knows_is_honoured_and_linked_when_it_is_known(
 
     let customer = customer(&mut app, "(415) 555-2671");
     assert_eq!(sendable(&mut app, ANA), "opted_out", "the number's wish is the customer's");
-    let second = text(&mut app, ANA, "who are you?");
+    let second = text(&mut app, ANA, "see you tomorrow");
     assert_eq!(second["customer_id"], json!(customer));
     assert_eq!(second["conversation_id"], answer["conversation_id"]);
     let linked: String = value(&mut app, "select customer_id::text from conversations");

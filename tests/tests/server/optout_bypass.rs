@@ -357,6 +357,7 @@ fn applications_call_these_functions_and_anonymous_users_none() {
         "process_opt_out",
         "queue_message",
         "record_delivery_status",
+        "record_failed",
         "record_sent",
         "search_customers",
         "sending_opens_at",

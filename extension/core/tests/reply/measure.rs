@@ -1,6 +1,7 @@
 //! How well replies are classified, on the corpus in `tests/corpus/replies`: ours beside what else one might do.
 
-use std::{collections::BTreeMap, fmt::Write, fs, path::PathBuf};
+use std::collections::{BTreeMap, HashSet};
+use std::{fmt::Write, fs, path::PathBuf};
 
 use percytech_core::optout::reply::{Intent, classify};
 use serde_json::Value;
@@ -12,8 +13,27 @@ pub struct Labelled {
     pub language: String,
 }
 
-/// The replies of `set`, `tuning` or `held-out`, by file. Panics where there are none: a measure of nothing is none.
+/// The sets that the table of the documents has.
+pub const SETS: [&str; 3] = ["tuning", "held-out", UNSEEN];
+
+/// The held-out replies but for those, such as STOP, that somebody wrote for tuning too.
+pub const UNSEEN: &str = "held-out, and not in tuning";
+
+/// The replies of a set by file. Panics where there are none: a measure of nothing is none.
 pub fn corpus(set: &str) -> BTreeMap<String, Vec<Labelled>> {
+    if set != UNSEEN {
+        return folder(set);
+    }
+    let plain = |reply: &Labelled| reply.text.trim().to_lowercase();
+    let seen: HashSet<_> = folder("tuning").values().flatten().map(plain).collect();
+    let mut files = folder("held-out");
+    for replies in files.values_mut() {
+        replies.retain(|reply| !seen.contains(&plain(reply)));
+    }
+    files
+}
+
+fn folder(set: &str) -> BTreeMap<String, Vec<Labelled>> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus/replies").join(set);
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {

@@ -106,6 +106,15 @@ fn main() {
             ),
             plain_as: APP,
         },
+        Pair {
+            name: "a reply of 10 MB, against ten of 1 MB",
+            target: Some(1.5),
+            isolated: "select intent from percytech.classify_reply(repeat(U&'\\0301', 5242880));".to_owned(),
+            plain: "select count(intent) from generate_series(1, 10) as number, \
+                    percytech.classify_reply(repeat(U&'\\0301', 524288) || number);"
+                .to_owned(),
+            plain_as: APP,
+        },
     ];
     // By name, where it is not all that is to be measured.
     let chosen = std::env::args().nth(1);
