@@ -242,8 +242,9 @@ create function process_inbound_message(
       where conversations.brand_id = brand
         and conversations.customer_phone_e164 = customer_number
         and conversations.brand_sender = sender
-      order by conversations.last_outbound_at desc nulls last, conversations.created_at, conversations.id
-      limit 1;
+      order by conversations.created_at, conversations.id
+      limit 1
+      for key share;
       if not found then
         conversation := public.open_conversation(brand, customer_number, sender);
       end if;
@@ -263,13 +264,29 @@ create function process_inbound_message(
         -- A row that the caller has written before, by an INSERT of its own, was not read yet, and was counted.
         is_new := 0;
         update public.messages
-        set processed_at = clock_timestamp()
+        set processed_at = clock_timestamp(), status = 'delivered'
         where messages.brand_id = brand
           and messages.conversation_id = conversation.id
           and messages.external_id = provider_id
           and messages.direction = 'inbound'
           and messages.processed_at is null
         returning messages.id into message;
+        if message is null then
+          -- Applications can write processed_at, and a provider can use an identifier twice: an opt-out that the ledger does
+          -- not have yet is heeded all the same.
+          select messages.id into message
+          from public.messages
+          where messages.brand_id = brand
+            and messages.conversation_id = conversation.id
+            and messages.external_id = provider_id
+            and messages.direction = 'inbound'
+            and not exists (
+              select
+              from public.consent_events as events
+              where events.brand_id = brand and events.message_id = messages.id
+            )
+            and (select replies.intent from percytech.classify_reply(body) as replies) = 'opt_out';
+        end if;
       end if;
 
       if message is null then

@@ -140,6 +140,7 @@ create function claim_outbound(batch integer default 100, worker text default nu
       moved integer;
       claimed integer := 0;
       examined integer := 0;
+      kinds text[] := '{opt_out,opt_in,help}';
     begin
       if batch is null or batch not between 1 and 10000 then
         raise exception 'a batch is of 1 to 10000 messages'
@@ -147,7 +148,8 @@ create function claim_outbound(batch integer default 100, worker text default nu
       end if;
 
       -- What is not to be sent now is put off or taken out on the way, which takes time and locks: there is an end to it.
-      while claimed < batch and examined < 10 * batch loop
+      -- What answers somebody goes first: a confirmation does not wait behind a campaign.
+      while claimed < batch and examined < least(10 * batch, batch + 1000) loop
         -- What is due next. Nothing is locked yet, and nothing is decided.
         select
           array_agg(nexts.id order by nexts.due_at, nexts.id) as ids,
@@ -168,15 +170,21 @@ create function claim_outbound(batch integer default 100, worker text default nu
             and messages.claimed_at is null
             and messages.cancelled_at is null
             and messages.status = 'pending'
+            and messages.kind = any (kinds)
             -- What is queued in a conversation that is paused waits there.
             and (messages.kind <> 'message' or conversations.status = 'active' or conversations.opted_out_at is not null)
           order by messages.due_at, messages.id
           limit batch - claimed
         ) as nexts;
-        exit when due.messages = 0;
+        if due.messages = 0 then
+          exit when kinds = '{message}';
+          kinds := '{message}';
+          last_due_at := '-infinity';
+          last_id := '00000000-0000-0000-0000-000000000000';
+          continue;
+        end if;
         last_due_at := due.due_at;
         last_id := due.id;
-        examined := examined + due.messages;
 
         -- First the numbers, as an opt-out does: who is opting out right now is passed over, and so is whom another worker is
         -- writing to. No opt-out commits while the lock is held.
@@ -221,6 +229,8 @@ create function claim_outbound(batch integer default 100, worker text default nu
           order by messages.id
           for update skip locked
         ) as locked;
+
+        examined := examined + coalesce(cardinality(candidates), 0);
 
         -- Now it is decided: a statement of its own, which sees every opt-out that was committed before the locks.
         return query
@@ -373,7 +383,11 @@ create function heed_provider(brand brand_id, provider_id text, occurred_at time
         messages.id,
         messages.conversation_id,
         conversations.customer_id,
-        coalesce(messages.to_phone, conversations.customer_phone_e164) as phone
+        -- Applications can write what they like in to_phone.
+        case
+          when percytech.normalize_phone(messages.to_phone) = messages.to_phone then messages.to_phone
+          else conversations.customer_phone_e164
+        end as phone
       into sent
       from public.messages
       join public.conversations
@@ -416,6 +430,12 @@ create function record_sent(message_id uuid, external_id text, sent_at timestamp
         raise exception 'no message is sent at %', coalesce(sent_at::text, 'NULL') using errcode = '22023', hint = 'Say a time.';
       end if;
       perform pg_advisory_xact_lock(hashtextextended('message ' || brand::text || ' ' || provider_id, 0));
+      -- The number comes before the message, as it does for an opt-out.
+      perform public.lock_recipient(brand, conversations.customer_phone_e164)
+      from public.messages
+      join public.conversations
+        on conversations.brand_id = brand and conversations.id = messages.conversation_id
+      where messages.brand_id = brand and messages.id = message_id and conversations.customer_phone_e164 is not null;
       select messages.* into message
       from public.messages
       where messages.brand_id = brand and messages.id = message_id and messages.direction = 'outbound'
@@ -443,15 +463,15 @@ create function record_sent(message_id uuid, external_id text, sent_at timestamp
           sent_at = least(record_sent.sent_at, clock_timestamp()),
           status = case when messages.status is null or messages.status = 'pending' then 'sent' else messages.status end
         where messages.brand_id = brand and messages.id = message.id;
-        -- Callbacks may have been quicker.
-        select events.occurred_at, events.error_code into blocked
-        from public.message_delivery_events as events
-        where events.brand_id = brand and events.external_id = provider_id and percytech.is_provider_opt_out(events.error_code)
-        order by events.occurred_at desc
-        limit 1;
-        if found then
-          perform public.heed_provider(brand, provider_id, blocked.occurred_at, blocked.error_code);
-        end if;
+      end if;
+      -- Callbacks may have been quicker.
+      select events.occurred_at, events.error_code into blocked
+      from public.message_delivery_events as events
+      where events.brand_id = brand and events.external_id = provider_id and percytech.is_provider_opt_out(events.error_code)
+      order by events.occurred_at desc
+      limit 1;
+      if found then
+        perform public.heed_provider(brand, provider_id, blocked.occurred_at, blocked.error_code);
       end if;
       perform public.apply_delivery_events(brand, provider_id);
       return (select messages.status from public.messages where messages.brand_id = brand and messages.id = message.id);

@@ -89,7 +89,7 @@ where said.kind = 'opt_out' and claimed.claimed_at > said.occurred_at + interval
 union all
 select 'a message that said something twice', events.phone
 from consent_events as events
-where events.message_id is not null
+where events.message_id is not null and events.source = 'reply'
 group by events.phone, events.message_id
 having count(*) > 1
 union all

@@ -1,6 +1,7 @@
 //! Consent goes by the number: whoever has it, however it is written, and however often its message is delivered.
 
 use percytech_tests::{refusal, value, values};
+use postgres::Client;
 use postgres::error::SqlState;
 use serde_json::{Value, json};
 
@@ -268,7 +269,7 @@ fn an_opt_out_of_one_of_a_customers_two_numbers_leaves_the_other() {
         values(&mut app, "select status::text from conversations order by customer_phone desc");
     assert_eq!(statuses, ["archived", "active"]);
     let claimed = claim(&mut app);
-    assert_eq!((claimed.len(), &claimed[0]), (2, &format!("{BEN} to the other number")));
+    assert_eq!((claimed.len(), &claimed[1]), (2, &format!("{BEN} to the other number")));
 }
 
 #[test]
@@ -378,4 +379,46 @@ fn what_is_no_number_is_refused_or_may_not_be_written_to() {
         assert_eq!(said, "f invalid_number");
     }
     assert_eq!(changes(&database, &before), [] as [String; 0]);
+}
+
+#[test]
+fn a_redelivered_start_is_known_again_whichever_spelling_of_the_number_was_written_to_last() {
+    let database = with_numbers();
+    let mut app = database.app_of("gnymble");
+    let to = sender_of("gnymble");
+    app.batch_execute(&format!(
+        "insert into conversations (customer_phone, brand_phone, created_at, last_outbound_at) values
+           ('{ANA}', '{to}', now() - interval '2 days', now() - interval '1 hour'),
+           ('(415) 555-2671', '{to}', now() - interval '1 day', null);
+         select process_opt_out('{ANA}', 'called')"
+    ))
+    .unwrap();
+    let said = |app: &mut Client, body: &str, id: &str| {
+        answer(app, &format!("process_inbound_message('{ANA}', '{to}', '{body}', '{id}')"))
+    };
+    assert_eq!(said(&mut app, "START", "SM1")["intent"], "opt_in");
+    app.batch_execute("update conversations set last_outbound_at = now() where customer_phone like '(%'")
+        .unwrap();
+    assert_eq!(said(&mut app, "STOP", "SM2")["intent"], "opt_out");
+    assert_eq!(said(&mut app, "START", "SM1")["duplicate"], true);
+    assert_eq!(sendable(&mut app, ANA), "opted_out");
+}
+
+#[test]
+fn a_stop_that_an_application_has_marked_as_read_is_heeded() {
+    let database = with_numbers();
+    let mut app = database.app_of("gnymble");
+    let to = sender_of("gnymble");
+    let thread = conversation(&mut app, ANA);
+    app.batch_execute(&format!(
+        "insert into messages (conversation_id, direction, content, status, external_id, processed_at)
+         values ('{thread}', 'inbound', 'STOP', 'delivered', 'SM1', now())"
+    ))
+    .unwrap();
+    let call = format!("process_inbound_message('{ANA}', '{to}', 'STOP', 'SM1')");
+    assert_eq!(answer(&mut app, &call)["intent"], "opt_out");
+    assert_eq!(sendable(&mut app, ANA), "opted_out");
+    assert_eq!(answer(&mut app, &call)["duplicate"], true, "and once only");
+    let count: i64 = value(&mut app, "select message_count::bigint from conversations");
+    assert_eq!(count, 1);
 }

@@ -389,3 +389,37 @@ fn what_was_never_in_the_queue_is_not_claimed() {
     assert_eq!(changed(&mut app, "update messages set due_at = now() where content = 'no due'"), 1);
     assert_eq!(claim(&mut app), [format!("{ANA} no due")]);
 }
+
+#[test]
+fn a_confirmation_does_not_wait_behind_a_campaign() {
+    let database = with_numbers();
+    let mut app = database.app_of("gnymble");
+    let other = conversation(&mut app, BEN);
+    app.batch_execute(&format!(
+        "insert into messages (conversation_id, direction, content, status, due_at)
+         select '{other}', 'outbound', 'offer ' || n, 'pending', now() - interval '1 hour' from generate_series(1, 500) as n"
+    ))
+    .unwrap();
+    text(&mut app, ANA, "STOP");
+    let confirmation = words(&mut app, "opt_out", "en");
+    let first: String = value(&mut app, "select content from claim_outbound(1)");
+    assert_eq!(first, confirmation);
+}
+
+#[test]
+fn who_is_opting_out_right_now_does_not_hold_up_the_others() {
+    let database = with_numbers();
+    let mut app = database.app_of("gnymble");
+    let (busy, free) = (conversation(&mut app, ANA), conversation(&mut app, BEN));
+    app.batch_execute(&format!(
+        "insert into messages (conversation_id, direction, content, status, due_at)
+         select '{busy}', 'outbound', 'offer', 'pending', now() - interval '1 hour' from generate_series(1, 100)"
+    ))
+    .unwrap();
+    queue(&mut app, &free, "to somebody else");
+    let mut opting_out = database.app_of("gnymble");
+    opting_out.batch_execute(&format!("begin; select process_opt_out('{ANA}', 'called')")).unwrap();
+    let claimed: Vec<String> = values(&mut app, "select content from claim_outbound(5)");
+    assert_eq!(claimed, ["to somebody else"]);
+    opting_out.batch_execute("commit").unwrap();
+}

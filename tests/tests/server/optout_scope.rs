@@ -100,7 +100,7 @@ fn a_stop_ends_the_campaign_that_it_answers_where_the_policy_says_so() {
         error_of(&mut app, &format!("select queue_message('{summer}', 'x')")).message(),
         "the number has opted out"
     );
-    assert_eq!(claim(&mut app), [format!("{ANA} winter"), format!("{ANA} {confirmation}")]);
+    assert_eq!(claim(&mut app), [format!("{ANA} {confirmation}"), format!("{ANA} winter")]);
     let cancelled: Vec<String> =
         values(&mut app, "select id::text from messages where cancel_reason = 'opted_out'");
     assert_eq!(cancelled, [unwanted]);
