@@ -538,7 +538,7 @@ comment on function queue_message(uuid, text, text[], timestamptz, jsonb) is
 comment on function judge_messages(brand_id, uuid[], text[]) is
   'What becomes of messages whose numbers are locked: claim, or why not.';
 comment on function claim_outbound(integer, text) is
-  'Takes the next messages out of the queue, to be sent as soon as this is committed: at most batch, none to a number that has opted out or is not to be disturbed now. Each is given out once. Ten times the batch is looked at: call again while there may be more.';
+  'Takes the next messages out of the queue, to be sent as soon as this is committed: at most batch, none to a number that has opted out or is not to be disturbed now. Each is given out once. Ten times the batch is looked at, and a thousand more at most: call again while there may be more.';
 comment on function enter_brand_of_message(text) is
   'Makes the brand of a message the context, where there is none; PT404 where it is none of the caller''s.';
 comment on function apply_delivery_events(brand_id, text) is
