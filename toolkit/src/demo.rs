@@ -216,7 +216,6 @@ fn load(application: &mut Client, brand: &str, customers: i32) -> Result<(), Err
     transaction.execute(include_str!("demo/customers.sql"), &[&customers])?;
     transaction.execute(include_str!("demo/conversations.sql"), &[])?;
     transaction.execute(include_str!("demo/messages.sql"), &[])?;
-    transaction.execute(include_str!("demo/message_counts.sql"), &[])?;
     transaction.commit()?;
     Ok(())
 }

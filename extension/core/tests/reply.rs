@@ -95,22 +95,9 @@ fn long_bodies(bytes: usize) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-#[ignore = "prints how long long replies take; run it with --release and --nocapture"]
-fn long_replies_take_time_in_proportion() {
-    assert_eq!(classify("ready").intent, Intent::None);
-    for ((piece, one), (_, ten)) in long_bodies(1 << 20).iter().zip(&long_bodies(10 << 20)) {
-        let time = |body: &str| {
-            let start = std::time::Instant::now();
-            let decision = classify(body);
-            (start.elapsed(), decision)
-        };
-        let (one, _) = time(one);
-        let (ten, decision) = time(ten);
-        println!(
-            "{piece:?}: 1 MB {one:?}, 10 MB {ten:?}, {} by {:?}",
-            decision.intent.as_str(),
-            decision.rule
-        );
+fn a_long_reply_means_what_a_longer_one_of_the_same_means() {
+    for ((piece, long), (_, longer)) in long_bodies(1 << 16).iter().zip(&long_bodies(1 << 17)) {
+        assert_eq!(classify(long).intent, classify(longer).intent, "{piece:?}");
     }
 }
 
