@@ -8,7 +8,6 @@ alter table messages
   add column cancelled_at timestamptz,
   add column cancel_reason text,
   add column to_phone text,
-  add column processed_at timestamptz,
   add constraint messages_kind_check check (kind in ('message', 'opt_out', 'opt_in', 'help')),
   add constraint messages_due_at_check check (due_at is null or direction = 'outbound');
 
@@ -17,15 +16,14 @@ comment on column messages.due_at is 'Since when it may be claimed; NULL where i
 comment on column messages.claimed_at is 'When a worker took it to send it: it is not given out again.';
 comment on column messages.claimed_by is 'The worker that took it.';
 comment on column messages.to_phone is 'The number that it was claimed for.';
-comment on column messages.processed_at is 'When process_inbound_message read it: it is not read again.';
 comment on column messages.cancelled_at is 'When it was taken out of the queue.';
 comment on column messages.cancel_reason is 'Why: opted_out, opted_in, expired, number_changed or invalid_number.';
 comment on column messages.sent_at is 'When it was sent or received; while it is pending, when it was written.';
 
 alter table messages alter column external_id set statistics 0;
 
--- A provider's identifier names one message that was sent, and one of those that came from a number: what comes twice is
--- known by it, and what another number sends under the same identifier is another message.
+-- A provider's identifier names one message that was sent, and one of those that came from a number: what another number
+-- sends under the same identifier is another message.
 create unique index messages_brand_id_external_id_outbound_key
   on messages (brand_id, external_id)
   where direction = 'outbound';
@@ -268,7 +266,6 @@ comment on column messages.sent_at is null;
 alter table messages
   drop constraint messages_due_at_check,
   drop constraint messages_kind_check,
-  drop column processed_at,
   drop column to_phone,
   drop column cancel_reason,
   drop column cancelled_at,

@@ -167,7 +167,8 @@ create function opt_out_number(event consent_events, recipient recipients) retur
       where conversations.brand_id = event.brand_id
         and conversations.customer_phone_e164 = event.phone
         and (event.scope = 'brand' or conversations.campaign_id = event.campaign_id)
-        and conversations.opted_out_at is null;
+        -- An application can write opted_out_at: that alone is no opt-out.
+        and (conversations.opted_out_at is null or conversations.status <> 'archived');
       return event;
     end
   $$;

@@ -1,8 +1,36 @@
 -- What comes in: whose it is, what it asks for, and what follows from it, in one transaction.
 
+-- What has been taken in, by the identifiers that providers give it: what comes again is known by it, whatever applications
+-- have done to the messages since. Nobody writes here but process_inbound_message.
+create table inbound_receipts (
+  id uuid not null,
+  brand_id brand_id not null default percytech.current_brand()::brand_id,
+
+  phone text not null,
+  sender text not null,
+  external_id text not null,
+
+  created_at timestamptz not null default clock_timestamp(),
+
+  constraint inbound_receipts_pkey primary key (brand_id, phone, sender, external_id),
+  constraint inbound_receipts_external_id_check check (length(external_id) between 1 and 255)
+);
+
+alter table inbound_receipts
+  alter column phone set statistics 0,
+  alter column sender set statistics 0,
+  alter column external_id set statistics 0;
+
+comment on table inbound_receipts is
+  'The messages that process_inbound_message has taken in, by their providers'' identifiers: each is taken in once.';
+comment on column inbound_receipts.id is 'The id of the message, which is kept here when the message is deleted.';
+comment on column inbound_receipts.phone is 'The number that it came from, in E.164.';
+comment on column inbound_receipts.sender is 'The brand''s number that it came to.';
+comment on column inbound_receipts.external_id is 'The provider''s identifier.';
+comment on column inbound_receipts.created_at is 'When it was taken in.';
+
 -- The brand that a number is of, among those that the caller may act as beside the one in context; it is the context from
--- now on. A sealed context is
--- not left. What others have is not looked at, so that nobody learns of it.
+-- now on. A sealed context is not left. What others have is not looked at, so that nobody learns of it.
 create function enter_brand_of_sender(sender text) returns brand_id
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -96,8 +124,8 @@ create function open_conversation(brand brand_id, number text, sender text) retu
     end
   $$;
 
--- What a message that was taken in before was found to be.
-create function answer_of_duplicate(brand brand_id, conversation uuid, external_id text) returns jsonb
+-- What a message that was taken in before was found to be. Its row may be in another conversation by now, or gone.
+create function answer_of_duplicate(brand brand_id, inbound_id uuid, conversation conversations) returns jsonb
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
@@ -107,25 +135,53 @@ create function answer_of_duplicate(brand brand_id, conversation uuid, external_
     begin
       select
         jsonb_build_object(
-          'message_id', messages.id,
-          'conversation_id', messages.conversation_id,
-          'customer_id', conversations.customer_id,
+          'message_id', inbound_id,
+          'conversation_id', coalesce(conversations.id, conversation.id),
+          'customer_id', coalesce(conversations.customer_id, conversation.customer_id),
           'intent', coalesce(events.kind, 'none'),
           'rule', events.rule,
           'reply', events.reply,
           'duplicate', true
         )
       into answer
-      from public.messages
-      join public.conversations
+      from (select) as nothing
+      left join public.messages on messages.brand_id = brand and messages.id = inbound_id
+      left join public.conversations
         on conversations.brand_id = brand and conversations.id = messages.conversation_id
       left join public.consent_events as events
-        on events.brand_id = brand and events.message_id = messages.id
-      where messages.brand_id = brand
-        and messages.conversation_id = conversation
-        and messages.external_id = answer_of_duplicate.external_id
-        and messages.direction = 'inbound';
+        on events.brand_id = brand and events.message_id = inbound_id;
       return answer;
+    end
+  $$;
+
+-- The message of a receipt, where its row was there before: written by an application, or by an earlier delivery.
+create function take_in_written(brand brand_id, receipt uuid, conversation conversations, external_id text) returns uuid
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  as $$
+    declare
+      written uuid;
+    begin
+      select messages.id into written
+      from public.messages
+      where messages.brand_id = brand
+        and messages.conversation_id = conversation.id
+        and messages.external_id = take_in_written.external_id
+        and messages.direction = 'inbound';
+      written := coalesce(written, receipt);
+      update public.messages
+      set status = 'delivered'
+      where messages.brand_id = brand
+        and messages.id = written
+        and (messages.status is null or percytech.delivery_rank(messages.status::text) < percytech.delivery_rank('delivered'));
+      update public.inbound_receipts as receipts
+      set id = written
+      where receipts.brand_id = brand
+        and receipts.phone = conversation.customer_phone_e164
+        and receipts.sender = conversation.brand_sender
+        and receipts.external_id = take_in_written.external_id
+        and receipts.id <> written;
+      return written;
     end
   $$;
 
@@ -176,7 +232,7 @@ create function heed_reply(event consent_events, recipient recipients, conversat
     end
   $$;
 
--- This is called for each message that comes in, so that its usual path is short: five statements, and no function of ours
+-- This is called for each message that comes in, so that its usual path is short: six statements, and no function of ours
 -- that is not needed.
 create function process_inbound_message(
   from_phone text,
@@ -194,13 +250,14 @@ create function process_inbound_message(
     declare
       previous constant text := coalesce(current_setting('app.current_brand', true), '');
       customer_number constant text := percytech.normalize_phone(from_phone);
-      sender constant text := percytech.normalize_sender(to_phone);
+      brand_number constant text := percytech.normalize_sender(to_phone);
       said_at timestamptz;
       provider_id constant text := nullif(external_id, '');
       brand public.brand_id := percytech.current_brand();
       recipient public.recipients;
       conversation public.conversations;
-      message uuid;
+      inbound_id uuid := gen_random_uuid();
+      is_duplicate boolean := false;
       is_new integer := 1;
       decision record;
       event public.consent_events;
@@ -216,9 +273,9 @@ create function process_inbound_message(
       end if;
       perform
       from public.brand_phone_numbers as numbers
-      where numbers.brand_id = brand and numbers.phone = sender;
+      where numbers.brand_id = brand and numbers.phone = brand_number;
       if not found then
-        brand := public.enter_brand_of_sender(coalesce(sender, to_phone));
+        brand := public.enter_brand_of_sender(coalesce(brand_number, to_phone));
       end if;
 
       -- Whoever hears from this number, changes its consent or claims a message to it is first, or waits here.
@@ -241,57 +298,52 @@ create function process_inbound_message(
       from public.conversations
       where conversations.brand_id = brand
         and conversations.customer_phone_e164 = customer_number
-        and conversations.brand_sender = sender
+        and conversations.brand_sender = brand_number
       order by conversations.created_at, conversations.id
       limit 1
       for key share;
       if not found then
-        conversation := public.open_conversation(brand, customer_number, sender);
+        conversation := public.open_conversation(brand, customer_number, brand_number);
       end if;
 
-      perform set_config('percytech.counting', 'by hand', true);
-      insert into public.messages (
-        brand_id, conversation_id, direction, content, media_urls, status, external_id, sent_at, delivered_at, processed_at
-      )
-      values (
-        brand, conversation.id, 'inbound', coalesce(body, ''), media_urls, 'delivered', provider_id, said_at, said_at,
-        clock_timestamp()
-      )
-      on conflict (brand_id, conversation_id, external_id) where direction = 'inbound' do nothing
-      returning messages.id into message;
-      perform set_config('percytech.counting', '', true);
-      if message is null then
-        -- A row that the caller has written before, by an INSERT of its own, was not read yet, and was counted.
-        is_new := 0;
-        update public.messages
-        set processed_at = clock_timestamp(), status = 'delivered'
-        where messages.brand_id = brand
-          and messages.conversation_id = conversation.id
-          and messages.external_id = provider_id
-          and messages.direction = 'inbound'
-          and messages.processed_at is null
-        returning messages.id into message;
-        if message is null then
-          -- Applications can write processed_at, and a provider can use an identifier twice: an opt-out that the ledger does
-          -- not have yet is heeded all the same.
-          select messages.id into message
-          from public.messages
-          where messages.brand_id = brand
-            and messages.conversation_id = conversation.id
-            and messages.external_id = provider_id
-            and messages.direction = 'inbound'
-            and not exists (
+      if provider_id is not null then
+        insert into public.inbound_receipts (id, brand_id, phone, sender, external_id)
+        values (inbound_id, brand, customer_number, brand_number, provider_id)
+        on conflict do nothing;
+        if not found then
+          select receipts.id into inbound_id
+          from public.inbound_receipts as receipts
+          where receipts.brand_id = brand
+            and receipts.phone = customer_number
+            and receipts.sender = brand_number
+            and receipts.external_id = provider_id;
+          -- A provider can use an identifier twice: an opt-out that the ledger does not have yet is heeded all the same.
+          is_duplicate := exists (
               select
               from public.consent_events as events
-              where events.brand_id = brand and events.message_id = messages.id
+              where events.brand_id = brand and events.message_id = inbound_id
             )
-            and (select replies.intent from percytech.classify_reply(body) as replies) = 'opt_out';
+            or (select replies.intent from percytech.classify_reply(body) as replies) <> 'opt_out';
         end if;
       end if;
 
-      if message is null then
-        answer := public.answer_of_duplicate(brand, conversation.id, provider_id);
+      if is_duplicate then
+        answer := public.answer_of_duplicate(brand, inbound_id, conversation);
       else
+        perform set_config('percytech.counting', 'by hand', true);
+        insert into public.messages (
+          id, brand_id, conversation_id, direction, content, media_urls, status, external_id, sent_at, delivered_at
+        )
+        values (
+          inbound_id, brand, conversation.id, 'inbound', coalesce(body, ''), media_urls, 'delivered', provider_id, said_at, said_at
+        )
+        on conflict do nothing;
+        if not found then
+          -- There is a row already, which an application has written before by an INSERT of its own. It was counted.
+          is_new := 0;
+          inbound_id := public.take_in_written(brand, inbound_id, conversation, provider_id);
+        end if;
+        perform set_config('percytech.counting', '', true);
         if conversation.customer_id is null then
           conversation.customer_id := public.customer_of(brand, customer_number);
         end if;
@@ -316,7 +368,7 @@ create function process_inbound_message(
           event.actor := percytech.current_actor();
           event.customer_id := conversation.customer_id;
           event.conversation_id := conversation.id;
-          event.message_id := message;
+          event.message_id := inbound_id;
           event.message := coalesce(body, '');
           event.rule := decision.rule;
           event.rule_version := percytech.reply_rules_version();
@@ -339,7 +391,7 @@ create function process_inbound_message(
           end
         where conversations.brand_id = brand and conversations.id = conversation.id;
         answer := jsonb_build_object(
-          'message_id', message,
+          'message_id', inbound_id,
           'conversation_id', conversation.id,
           'customer_id', conversation.customer_id,
           'intent', decision.intent,
@@ -359,8 +411,10 @@ comment on function enter_brand_of_sender(text) is
   'Makes the brand that a number is of the context, among those that the caller may act as; PT404 where it is none of theirs.';
 comment on function customer_of(brand_id, text) is 'The customer whose number it is; NULL where it is nobody''s.';
 comment on function open_conversation(brand_id, text, text) is 'Opens a conversation of a number with a brand''s number.';
-comment on function answer_of_duplicate(brand_id, uuid, text) is
+comment on function answer_of_duplicate(brand_id, uuid, conversations) is
   'What process_inbound_message says of a message that it has taken in before.';
+comment on function take_in_written(brand_id, uuid, conversations, text) is
+  'Finds the message whose row was written before it was taken in, and gives its receipt its id.';
 comment on function heed_reply(consent_events, recipients, conversations) is
   'Does what a reply asks for, and records it.';
 comment on function process_inbound_message(text, text, text, text, timestamptz, text[]) is
@@ -375,7 +429,8 @@ begin
     'enter_brand_of_sender(text)',
     'customer_of(brand_id, text)',
     'open_conversation(brand_id, text, text)',
-    'answer_of_duplicate(brand_id, uuid, text)',
+    'answer_of_duplicate(brand_id, uuid, conversations)',
+    'take_in_written(brand_id, uuid, conversations, text)',
     'heed_reply(consent_events, recipients, conversations)',
     'process_inbound_message(text, text, text, text, timestamptz, text[])'
   ] loop
@@ -396,7 +451,9 @@ $$;
 
 drop function process_inbound_message(text, text, text, text, timestamptz, text[]);
 drop function heed_reply(consent_events, recipients, conversations);
-drop function answer_of_duplicate(brand_id, uuid, text);
+drop function take_in_written(brand_id, uuid, conversations, text);
+drop function answer_of_duplicate(brand_id, uuid, conversations);
 drop function open_conversation(brand_id, text, text);
 drop function customer_of(brand_id, text);
 drop function enter_brand_of_sender(text);
+drop table inbound_receipts;

@@ -131,10 +131,11 @@ create function claim_outbound(batch integer default 100, worker text default nu
   as $$
     declare
       brand constant public.brand_id := percytech.require_brand()::public.brand_id;
+      begun_at constant timestamptz := clock_timestamp();
       claimant constant text := coalesce(nullif(worker, ''), percytech.current_actor());
       due record;
       last_due_at timestamptz := '-infinity';
-      last_id uuid := '00000000-0000-0000-0000-000000000000';
+      last_id uuid;
       phones text[];
       candidates uuid[];
       moved integer;
@@ -147,9 +148,13 @@ create function claim_outbound(batch integer default 100, worker text default nu
           using errcode = '22023', detail = format('This one is of %s.', coalesce(batch::text, 'NULL'));
       end if;
 
-      -- What is not to be sent now is put off or taken out on the way, which takes time and locks: there is an end to it.
+      -- What is not to be sent now is put off or taken out on the way, which takes time, while nobody of whom it is can opt
+      -- out: there is an end to it, in messages and in time.
       -- What answers somebody goes first: a confirmation does not wait behind a campaign.
-      while claimed < batch and examined < least(10 * batch, batch + 1000) loop
+      while claimed < batch
+        and examined < least(10 * batch, batch + 1000)
+        and clock_timestamp() < begun_at + interval '2 seconds'
+      loop
         -- What is due next. Nothing is locked yet, and nothing is decided.
         select
           array_agg(nexts.id order by nexts.due_at, nexts.id) as ids,
@@ -166,7 +171,7 @@ create function claim_outbound(batch integer default 100, worker text default nu
           where messages.brand_id = brand
             and messages.due_at <= clock_timestamp()
             and messages.due_at >= last_due_at
-            and (messages.due_at, messages.id) > (last_due_at, last_id)
+            and (last_id is null or (messages.due_at, messages.id) > (last_due_at, last_id))
             and messages.claimed_at is null
             and messages.cancelled_at is null
             and messages.status = 'pending'
@@ -174,13 +179,13 @@ create function claim_outbound(batch integer default 100, worker text default nu
             -- What is queued in a conversation that is paused waits there.
             and (messages.kind <> 'message' or conversations.status = 'active' or conversations.opted_out_at is not null)
           order by messages.due_at, messages.id
-          limit batch - claimed
+          limit least(batch - claimed, 500)
         ) as nexts;
         if due.messages = 0 then
           exit when kinds = '{message}';
           kinds := '{message}';
           last_due_at := '-infinity';
-          last_id := '00000000-0000-0000-0000-000000000000';
+          last_id := null;
           continue;
         end if;
         last_due_at := due.due_at;
@@ -538,7 +543,7 @@ comment on function queue_message(uuid, text, text[], timestamptz, jsonb) is
 comment on function judge_messages(brand_id, uuid[], text[]) is
   'What becomes of messages whose numbers are locked: claim, or why not.';
 comment on function claim_outbound(integer, text) is
-  'Takes the next messages out of the queue, to be sent as soon as this is committed: at most batch, none to a number that has opted out or is not to be disturbed now. Each is given out once. Ten times the batch is looked at, and a thousand more at most: call again while there may be more.';
+  'Takes the next messages out of the queue, to be sent as soon as this is committed: at most batch, none to a number that has opted out or is not to be disturbed now. Each is given out once. Ten times the batch is looked at, a thousand more at most, and for two seconds: call again while there may be more.';
 comment on function enter_brand_of_message(text) is
   'Makes the brand of a message the context, where there is none; PT404 where it is none of the caller''s.';
 comment on function apply_delivery_events(brand_id, text) is

@@ -3,7 +3,7 @@
 --
 -- TRUNCATE, REFERENCES and TRIGGER are granted to nobody: row level security does not bind them.
 -- except-tables: public.customer_stage_transitions, public.brand_phone_numbers, public.recipients, public.consent_events
--- except-tables: public.opt_out_policies, public.opt_outs, public.message_delivery_events
+-- except-tables: public.opt_out_policies, public.opt_outs, public.message_delivery_events, public.inbound_receipts
 
 create policy app_access on brand_table
   as permissive

@@ -1,7 +1,7 @@
 -- What histories.sql says, for Supabase's authenticated.
 -- if-role-exists: authenticated
 -- only-tables: public.customer_stage_transitions, public.brand_phone_numbers, public.recipients, public.consent_events
--- only-tables: public.opt_out_policies, public.opt_outs, public.message_delivery_events
+-- only-tables: public.opt_out_policies, public.opt_outs, public.message_delivery_events, public.inbound_receipts
 
 create policy authenticated_access on brand_table
   as permissive

@@ -2,7 +2,7 @@
 -- the grants all the same; where it has not, it works within the brand in context like everybody else.
 -- if-role-exists: service_role
 -- except-tables: public.customer_stage_transitions, public.brand_phone_numbers, public.recipients, public.consent_events
--- except-tables: public.opt_out_policies, public.opt_outs, public.message_delivery_events
+-- except-tables: public.opt_out_policies, public.opt_outs, public.message_delivery_events, public.inbound_receipts
 
 create policy service_role_access on brand_table
   as permissive

@@ -40,7 +40,7 @@ pub const WITH_PASSWORD: &str = "test_password";
 pub const ADMIN: &str = "test_admin";
 
 /// Those, and what is kept of the journey and of consent.
-pub const ALL_TABLES: [&str; 13] = [
+pub const ALL_TABLES: [&str; 14] = [
     "customers",
     "conversations",
     "messages",
@@ -54,6 +54,7 @@ pub const ALL_TABLES: [&str; 13] = [
     "consent_events",
     "opt_outs",
     "message_delivery_events",
+    "inbound_receipts",
 ];
 
 const TEMPLATE: &str = "migrated";

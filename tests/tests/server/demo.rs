@@ -48,7 +48,7 @@ fn the_demo_ends_with_no_finding_and_leaves_nothing() {
     let place = place();
     let ran = run(&mut demo(&place, &[])).expect(0);
     let last = ran.stdout.trim_end().lines().last().unwrap();
-    assert_eq!(last, "0 isolation findings in 13 tables and 1 view of schema public");
+    assert_eq!(last, "0 isolation findings in 14 tables and 1 view of schema public");
     let shown = [
         "(none)              0               0          0",
         "One table holds all 3600 customers. Without a brand in context, nobody's are visible.",
@@ -197,7 +197,7 @@ fn a_demo_that_is_kept_can_be_used_and_ended_as_it_says() {
     fs::set_permissions(&odd, fs::Permissions::from_mode(0o755)).unwrap();
     let ran = run(demo(&place, &["--keep"]).env("TMPDIR", &odd)).expect(0);
     let last = ran.stdout.trim_end().lines().last().unwrap();
-    assert_eq!(last, "0 isolation findings in 13 tables and 1 view of schema public");
+    assert_eq!(last, "0 isolation findings in 14 tables and 1 view of schema public");
 
     let after =
         |words: &str| ran.stdout.lines().find_map(|line| Some(line.split_once(words)?.1.to_owned())).unwrap();

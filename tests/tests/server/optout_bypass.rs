@@ -314,8 +314,10 @@ fn what_runs_within_takes_no_calls_from_applications() {
         "opt_in_number(null, null)",
         "said_of_number('gnymble', 'opt_in', '+14155552671', 'r', 's')",
         "enter_brand_of_sender('+12125550102')",
-        "conversation_of('gnymble', '+14155552671', '+12125550101')",
-        "answer_of_duplicate('gnymble', 'SM1')",
+        "customer_of('gnymble', '+14155552671')",
+        "open_conversation('gnymble', '+14155552671', '+12125550101')",
+        "answer_of_duplicate('gnymble', gen_random_uuid(), null)",
+        "take_in_written('gnymble', gen_random_uuid(), null, 'SM1')",
         "heed_reply(null, null, null)",
         "judge_messages('gnymble', '{}', '{}')",
         "enter_brand_of_message('SM1')",
@@ -500,4 +502,24 @@ fn temporary_objects_of_a_caller_are_not_taken_for_ours_by_what_runs_as_the_owne
     let kept: i64 =
         value(&mut database.superuser(), "select count(*) from opt_outs where source in ('reply', 'manual')");
     assert_eq!(kept, 2, "it was done to the real tables");
+}
+
+#[test]
+fn an_opt_out_archives_a_conversation_in_which_an_application_has_written_the_time_of_one() {
+    let mut app = with_numbers().app_of("gnymble");
+    let thread = conversation(&mut app, ANA);
+    app.batch_execute(&format!(
+        "update conversations set opted_out_at = '2020-01-01' where id = '{thread}';
+         select process_opt_out('{ANA}', 'called')"
+    ))
+    .unwrap();
+    let archived: bool = value(
+        &mut app,
+        "select status = 'archived' and opted_out_at > '2021-01-01' and opt_out_reason = 'called' from conversations",
+    );
+    assert!(archived);
+    app.batch_execute(&format!("select process_opt_in('{ANA}', 'called')")).unwrap();
+    let opened: bool =
+        value(&mut app, "select status = 'active' and opted_out_at is null from conversations");
+    assert!(opened);
 }

@@ -381,6 +381,12 @@ fn what_is_no_number_is_refused_or_may_not_be_written_to() {
     assert_eq!(changes(&database, &before), [] as [String; 0]);
 }
 
+/// What is answered to Ana, who writes to the brand.
+fn said(app: &mut Client, body: &str, id: &str) -> Value {
+    let to = sender_of("gnymble");
+    answer(app, &format!("process_inbound_message('{ANA}', '{to}', '{body}', '{id}')"))
+}
+
 #[test]
 fn a_redelivered_start_is_known_again_whichever_spelling_of_the_number_was_written_to_last() {
     let database = with_numbers();
@@ -393,9 +399,6 @@ fn a_redelivered_start_is_known_again_whichever_spelling_of_the_number_was_writt
          select process_opt_out('{ANA}', 'called')"
     ))
     .unwrap();
-    let said = |app: &mut Client, body: &str, id: &str| {
-        answer(app, &format!("process_inbound_message('{ANA}', '{to}', '{body}', '{id}')"))
-    };
     assert_eq!(said(&mut app, "START", "SM1")["intent"], "opt_in");
     app.batch_execute("update conversations set last_outbound_at = now() where customer_phone like '(%'")
         .unwrap();
@@ -405,20 +408,82 @@ fn a_redelivered_start_is_known_again_whichever_spelling_of_the_number_was_writt
 }
 
 #[test]
-fn a_stop_that_an_application_has_marked_as_read_is_heeded() {
+fn a_message_is_known_again_whatever_was_done_to_its_row() {
+    for change in [
+        "update messages set conversation_id = (
+           select id from conversations where customer_phone <> '{ANA}' limit 1
+         )",
+        "update messages set external_id = 'SM2'",
+        "update messages set id = gen_random_uuid()",
+        "update messages set content = 'START'",
+        "delete from messages",
+    ] {
+        let database = with_numbers();
+        let mut app = database.app_of("gnymble");
+        conversation(&mut app, "+12125550177");
+        let first = said(&mut app, "See you", "SM1");
+        app.batch_execute(&change.replace("{ANA}", ANA)).unwrap();
+        let again = said(&mut app, "See you", "SM1");
+        assert_eq!(
+            (&again["duplicate"], &again["message_id"]),
+            (&json!(true), &first["message_id"]),
+            "{change}"
+        );
+        let messages: i64 = value(&mut app, "select count(*) from messages");
+        assert_eq!(messages, i64::from(!change.starts_with("delete")), "{change}");
+    }
+}
+
+#[test]
+fn a_start_that_was_moved_to_another_conversation_does_not_end_a_later_stop() {
     let database = with_numbers();
     let mut app = database.app_of("gnymble");
-    let to = sender_of("gnymble");
-    let thread = conversation(&mut app, ANA);
-    app.batch_execute(&format!(
-        "insert into messages (conversation_id, direction, content, status, external_id, processed_at)
-         values ('{thread}', 'inbound', 'STOP', 'delivered', 'SM1', now())"
-    ))
-    .unwrap();
-    let call = format!("process_inbound_message('{ANA}', '{to}', 'STOP', 'SM1')");
-    assert_eq!(answer(&mut app, &call)["intent"], "opt_out");
+    let other = conversation(&mut app, "+12125550177");
+    assert_eq!(said(&mut app, "START", "SM1")["intent"], "opt_in");
+    app.batch_execute(&format!("update messages set conversation_id = '{other}' where external_id = 'SM1'"))
+        .unwrap();
+    assert_eq!(said(&mut app, "STOP", "SM2")["intent"], "opt_out");
+    assert_eq!(said(&mut app, "START", "SM1")["duplicate"], true);
     assert_eq!(sendable(&mut app, ANA), "opted_out");
-    assert_eq!(answer(&mut app, &call)["duplicate"], true, "and once only");
-    let count: i64 = value(&mut app, "select message_count::bigint from conversations");
-    assert_eq!(count, 1);
+}
+
+#[test]
+fn an_identifier_that_comes_with_a_stop_the_second_time_is_heeded_once() {
+    for change in ["select", "delete from messages"] {
+        let database = with_numbers();
+        let mut app = database.app_of("gnymble");
+        assert_eq!(said(&mut app, "Thanks", "SM1")["duplicate"], false);
+        app.batch_execute(change).unwrap();
+        assert_eq!(said(&mut app, "STOP", "SM1")["intent"], "opt_out");
+        assert_eq!(sendable(&mut app, ANA), "opted_out");
+        assert_eq!(said(&mut app, "STOP", "SM1")["duplicate"], true);
+        let count: i64 = value(&mut app, "select message_count::bigint from conversations");
+        assert_eq!(count, 1, "{change}");
+    }
+}
+
+#[test]
+fn a_stop_that_an_application_has_written_before_is_heeded() {
+    for status in ["null", "'pending'", "'sent'", "'delivered'", "'failed'"] {
+        let database = with_numbers();
+        let mut app = database.app_of("gnymble");
+        let thread = conversation(&mut app, ANA);
+        app.batch_execute(&format!(
+            "insert into messages (conversation_id, direction, content, status, external_id)
+             values ('{thread}', 'inbound', 'STOP', {status}, 'SM1')"
+        ))
+        .unwrap();
+        let first = said(&mut app, "STOP", "SM1");
+        assert_eq!(first["intent"], "opt_out");
+        assert_eq!(sendable(&mut app, ANA), "opted_out");
+        let again = said(&mut app, "STOP", "SM1");
+        assert_eq!((&again["duplicate"], &again["message_id"]), (&json!(true), &first["message_id"]));
+        let counts: (i64, i64) = {
+            let row = app
+                .query_one("select message_count::bigint, (select count(*) from messages where direction = 'inbound') from conversations", &[])
+                .unwrap();
+            (row.get(0), row.get(1))
+        };
+        assert_eq!(counts, (1, 1), "{status}");
+    }
 }

@@ -423,3 +423,31 @@ fn who_is_opting_out_right_now_does_not_hold_up_the_others() {
     assert_eq!(claimed, ["to somebody else"]);
     opting_out.batch_execute("commit").unwrap();
 }
+
+#[test]
+fn what_was_due_since_ever_is_claimed_whatever_its_id() {
+    let mut app = with_numbers().app_of("gnymble");
+    let thread = conversation(&mut app, ANA);
+    app.batch_execute(&format!(
+        "insert into messages (id, conversation_id, direction, content, status, due_at)
+         values ('00000000-0000-0000-0000-000000000000', '{thread}', 'outbound', 'hello', 'pending', '-infinity')"
+    ))
+    .unwrap();
+    assert_eq!(claim(&mut app), [format!("{ANA} hello")]);
+}
+
+#[test]
+fn a_batch_that_is_looked_at_in_several_parts_is_claimed_whole_and_in_order() {
+    let mut app = with_numbers().app_of("gnymble");
+    let thread = conversation(&mut app, ANA);
+    app.batch_execute(&format!(
+        "insert into messages (conversation_id, direction, content, status, due_at)
+         select '{thread}', 'outbound', number::text, 'pending', now() - interval '1 day' + number * interval '1 second'
+         from generate_series(1, 1203) as number"
+    ))
+    .unwrap();
+    let expected: Vec<String> = (1..=1203).map(|number| number.to_string()).collect();
+    let claimed: Vec<String> = values(&mut app, "select content from claim_outbound(1203, 'w')");
+    assert_eq!(claimed, expected);
+    assert_eq!(claim(&mut app), [] as [String; 0]);
+}

@@ -10,17 +10,17 @@ fn apply_does_what_diff_says_and_a_second_time_nothing() {
     run(&mut database.percytech(&["migrate", "up"])).expect(0);
     let before = database.dump();
     let diff = run(&mut database.percytech(&["policies", "diff"])).expect(1);
-    assert!(diff.stdout.contains("96 changes to make on 13 brand tables"), "{}", diff.stdout);
+    assert!(diff.stdout.contains("102 changes to make on 14 brand tables"), "{}", diff.stdout);
     assert_eq!(database.dump(), before, "diff changes nothing");
 
     let apply = run(&mut database.percytech(&["policies", "apply"])).expect(0);
-    assert!(apply.stdout.contains("96 changes made on 13 brand tables"), "{}", apply.stdout);
+    assert!(apply.stdout.contains("102 changes made on 14 brand tables"), "{}", apply.stdout);
     let applied = database.dump();
     assert_ne!(applied, before);
 
     run(&mut database.percytech(&["policies", "diff"])).expect(0);
     let again = run(&mut database.percytech(&["policies", "apply"])).expect(0);
-    assert!(again.stdout.contains("0 changes made on 13 brand tables"), "{}", again.stdout);
+    assert!(again.stdout.contains("0 changes made on 14 brand tables"), "{}", again.stdout);
     assert_eq!(database.dump(), applied);
 }
 

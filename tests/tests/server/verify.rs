@@ -34,7 +34,7 @@ fn has(findings: &[(String, String)], rule: &str, object: &str) -> bool {
 fn our_own_schema_has_no_findings() {
     let ran = run(&mut TestDatabase::migrated().percytech(&["verify"])).expect(0);
     assert!(
-        ran.stdout.ends_with("0 isolation findings in 13 tables and 1 view of schema public\n"),
+        ran.stdout.ends_with("0 isolation findings in 14 tables and 1 view of schema public\n"),
         "{}",
         ran.stdout
     );
@@ -295,7 +295,7 @@ fn verifying_needs_no_more_than_a_login_and_writes_nothing() {
     let database = TestDatabase::migrated();
     let before = database.dump();
     let ran = run(&mut database.percytech_as(APP, &["verify"])).expect(0);
-    assert!(ran.stdout.contains("0 isolation findings in 13 tables and 1 view"));
+    assert!(ran.stdout.contains("0 isolation findings in 14 tables and 1 view"));
     assert_eq!(database.dump(), before);
 }
 
