@@ -2,6 +2,7 @@
 //!
 //! The extension turns SQL arguments into calls of this crate, and its answers into rows and errors.
 
+pub mod analytics;
 pub mod brand;
 pub mod error;
 pub mod journey;
