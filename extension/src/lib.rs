@@ -4,6 +4,7 @@
 
 use pgrx::prelude::*;
 
+mod analytics;
 mod brand;
 mod journey;
 mod optout;
@@ -18,4 +19,5 @@ extension_sql_file!("encoding.sql", name = "refuse_other_encodings", bootstrap);
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     brand::define_settings();
+    analytics::define_settings();
 }

@@ -45,6 +45,9 @@ unsafe fn in_error_context(text: Option<String>) -> *mut c_char {
 fn errcode(refusal: &dyn Refusal) -> PgSqlErrorCode {
     match refusal.sqlstate() {
         "42501" => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        "22004" => PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+        "22008" => PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW,
+        "54000" => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
         "22023" => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
         _ => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
     }

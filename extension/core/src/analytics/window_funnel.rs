@@ -124,7 +124,7 @@ impl<const STEPS: usize> Default for Funnel<STEPS> {
 }
 
 /// The time from one instant to one no earlier.
-fn elapsed(from: i64, to: i64) -> i64 {
+pub(super) fn elapsed(from: i64, to: i64) -> i64 {
     if from == to {
         0
     } else if from == i64::MIN || to == i64::MAX {
@@ -135,6 +135,6 @@ fn elapsed(from: i64, to: i64) -> i64 {
 }
 
 /// The bits of the first so many steps.
-fn first(steps: usize) -> u32 {
+pub(super) fn first(steps: usize) -> u32 {
     u32::try_from((1_u64 << steps.min(MAX_STEPS)) - 1).unwrap_or(u32::MAX)
 }
