@@ -39,7 +39,12 @@ comment on column conversations.brand_sender is 'The brand''s phone in E.164, or
 
 -- The planner's statistics are of all brands, and EXPLAIN would tell by them whether some brand knows a number.
 alter table customers alter column phone set statistics 0, alter column phone_e164 set statistics 0;
-alter table conversations alter column customer_phone set statistics 0, alter column customer_phone_e164 set statistics 0;
+alter table conversations
+  alter column customer_phone set statistics 0,
+  alter column customer_phone_e164 set statistics 0,
+  alter column brand_phone set statistics 0,
+  alter column brand_sender set statistics 0;
+alter table brand_phone_numbers alter column phone set statistics 0;
 
 -- Whose number it is; a number's conversations.
 create index customers_brand_id_phone_e164_idx on customers (brand_id, phone_e164);
@@ -51,7 +56,7 @@ create index conversations_brand_id_customer_phone_e164_idx
 -- This fails while there are conversations of nobody's: give them customers first.
 comment on column conversations.customer_id is null;
 alter table customers alter column phone set statistics -1;
-alter table conversations alter column customer_phone set statistics -1;
+alter table conversations alter column customer_phone set statistics -1, alter column brand_phone set statistics -1;
 alter table conversations
   alter column customer_id set not null,
   drop column brand_sender,

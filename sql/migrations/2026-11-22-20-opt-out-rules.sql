@@ -38,6 +38,9 @@ create function are_time_zones(names text[]) returns boolean
     declare
       name text;
     begin
+      if array_ndims(names) > 1 then
+        return false;
+      end if;
       foreach name in array names loop
         perform now() at time zone name;
       end loop;
@@ -97,9 +100,10 @@ create table reply_texts (
   constraint reply_texts_brand_id_kind_language_key unique (brand_id, kind, language),
   constraint reply_texts_kind_check check (kind in ('opt_out', 'opt_in', 'help')),
   constraint reply_texts_language_check check (language ~ '^[a-z]{2}$'),
-  constraint reply_texts_content_check check (content ~ '\S')
+  constraint reply_texts_content_check check (content ~ '\S' and length(content) <= 1600)
 );
 
+comment on column reply_texts.content is 'At most 1,600 characters, as many as a provider takes.';
 comment on table reply_texts is
   'What a brand answers to who opts out, opts in or asks for help, in the language of the reply; else in English.';
 

@@ -25,23 +25,29 @@ comment on column recipients.opted_in_at is 'When the number last asked for mess
 comment on column recipients.consent_changed_at is
   'When its consent last changed: written each time, so that a transaction that began before notices.';
 
--- Whoever is written to has a row before the first message is queued, so that nobody waits for it to be made.
+-- Whoever is written to has a row before the first message is queued, so that nobody waits for it to be made. It comes before
+-- the conversation, as it does for a reply: neither holds what the other waits for. A row of another brand's, which row level
+-- security is going to refuse, is not looked at.
 create function register_recipient() returns trigger
   language plpgsql
   security definer
   set search_path = pg_catalog, pg_temp
   as $$
     declare
+      number constant text := percytech.normalize_phone(new.customer_phone);
       previous text;
     begin
+      if number is null then
+        return new;
+      end if;
       if percytech.current_brand() is distinct from new.brand_id::text then
         previous := public.enter_brand_context(new.brand_id);
       end if;
-      insert into public.recipients (brand_id, phone) values (new.brand_id, new.customer_phone_e164) on conflict do nothing;
+      insert into public.recipients (brand_id, phone) values (new.brand_id, number) on conflict do nothing;
       if previous is not null then
         perform public.leave_brand_context(previous);
       end if;
-      return null;
+      return new;
     end
   $$;
 
@@ -49,8 +55,11 @@ comment on function register_recipient() is 'Trigger: sees to it that the number
 revoke all on function register_recipient() from public;
 
 create trigger conversations_register_recipient
-  after insert or update of customer_phone on conversations
-  for each row when (new.customer_phone_e164 is not null) execute function register_recipient();
+  before insert or update of customer_phone on conversations
+  for each row when (
+    new.brand_id = percytech.current_brand()::brand_id or not row_security_active('public.conversations')
+  )
+  execute function register_recipient();
 
 do $$
 declare

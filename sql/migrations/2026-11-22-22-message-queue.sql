@@ -20,7 +20,9 @@ comment on column messages.cancelled_at is 'When it was taken out of the queue.'
 comment on column messages.cancel_reason is 'Why: opted_out, opted_in, expired, number_changed or invalid_number.';
 comment on column messages.sent_at is 'When it was sent or received; while it is pending, when it was written.';
 
-alter table messages alter column external_id set statistics 0;
+alter table messages
+  alter column external_id set statistics 0,
+  alter column to_phone set statistics 0;
 
 -- A provider's identifier names one message that was sent, and one of those that came from a number: what another number
 -- sends under the same identifier is another message.

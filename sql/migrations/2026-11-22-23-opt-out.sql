@@ -65,7 +65,8 @@ create function queue_reply(event consent_events) returns consent_events
   $$;
 
 -- Takes what is queued to a number out of the queue: of a campaign, or all of it. Messages come before conversations, as
--- they do for whoever writes messages, and both in the order of their ids, so that nobody waits for one who waits.
+-- they do for whoever writes messages, and conversations in the order of their ids, so that nobody waits for one who waits.
+-- A message that somebody is changing right now is passed over: an opt-out does not wait for it, and the claim takes it out.
 create function cancel_queued(brand brand_id, phone text, campaign uuid) returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -89,7 +90,7 @@ create function cancel_queued(brand brand_id, phone text, campaign uuid) returns
               and queued.cancelled_at is null
               and queued.status = 'pending'
             order by queued.id
-            for update of queued
+            for update of queued skip locked
           )
         );
       perform
@@ -160,7 +161,11 @@ create function opt_out_number(event consent_events, recipient recipients) retur
       );
       update public.conversations
       set
-        status_before_opt_out = conversations.status,
+        status_before_opt_out = case
+          when conversations.opted_out_at is not null and conversations.status = 'archived'
+          then conversations.status_before_opt_out
+          else conversations.status
+        end,
         status = 'archived',
         opted_out_at = event.occurred_at,
         opt_out_reason = coalesce(event.reason, event.source)
@@ -168,7 +173,18 @@ create function opt_out_number(event consent_events, recipient recipients) retur
         and conversations.customer_phone_e164 = event.phone
         and (event.scope = 'brand' or conversations.campaign_id = event.campaign_id)
         -- An application can write opted_out_at: that alone is no opt-out.
-        and (conversations.opted_out_at is null or conversations.status <> 'archived');
+        and (
+          conversations.opted_out_at is null
+          or conversations.status <> 'archived'
+          or not exists (
+            select
+            from public.opt_outs
+            where opt_outs.brand_id = event.brand_id
+              and opt_outs.phone = event.phone
+              and opt_outs.event_id <> event.id
+              and (opt_outs.scope = 'brand' or opt_outs.campaign_id = conversations.campaign_id)
+          )
+        );
       return event;
     end
   $$;

@@ -125,36 +125,48 @@ create function open_conversation(brand brand_id, number text, sender text) retu
   $$;
 
 -- What a message that was taken in before was found to be. Its row may be in another conversation by now, or gone.
-create function answer_of_duplicate(brand brand_id, inbound_id uuid, conversation conversations) returns jsonb
+create function answer_of_duplicate(brand brand_id, inbound_id uuid, number text, sender text) returns jsonb
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
   as $$
     declare
-      answer jsonb;
+      conversation public.conversations;
+      event public.consent_events;
     begin
-      select
-        jsonb_build_object(
-          'message_id', inbound_id,
-          'conversation_id', coalesce(conversations.id, conversation.id),
-          'customer_id', coalesce(conversations.customer_id, conversation.customer_id),
-          'intent', coalesce(events.kind, 'none'),
-          'rule', events.rule,
-          'reply', events.reply,
-          'duplicate', true
-        )
-      into answer
-      from (select) as nothing
-      left join public.messages on messages.brand_id = brand and messages.id = inbound_id
-      left join public.conversations
+      select conversations.* into conversation
+      from public.messages
+      join public.conversations
         on conversations.brand_id = brand and conversations.id = messages.conversation_id
-      left join public.consent_events as events
-        on events.brand_id = brand and events.message_id = inbound_id;
-      return answer;
+      where messages.brand_id = brand and messages.id = inbound_id;
+      if not found then
+        select conversations.* into conversation
+        from public.conversations
+        where conversations.brand_id = brand
+          and conversations.customer_phone_e164 = number
+          and conversations.brand_sender = sender
+        order by conversations.created_at, conversations.id
+        limit 1;
+      end if;
+      select events.* into event
+      from public.consent_events as events
+      where events.brand_id = brand and events.message_id = inbound_id and events.source = 'reply'
+      order by events.recorded_at desc
+      limit 1;
+      return jsonb_build_object(
+        'message_id', inbound_id,
+        'conversation_id', conversation.id,
+        'customer_id', conversation.customer_id,
+        'intent', coalesce(event.kind, 'none'),
+        'rule', event.rule,
+        'reply', event.reply,
+        'duplicate', true
+      );
     end
   $$;
 
--- The message of a receipt, where its row was there before: written by an application, or by an earlier delivery.
+-- The message of a receipt, where its row is there already: written by an application, or by an earlier delivery. NULL where
+-- the row is gone by now, or is another message's, from which the identifier is taken.
 create function take_in_written(brand brand_id, receipt uuid, conversation conversations, external_id text) returns uuid
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -167,8 +179,33 @@ create function take_in_written(brand brand_id, receipt uuid, conversation conve
       where messages.brand_id = brand
         and messages.conversation_id = conversation.id
         and messages.external_id = take_in_written.external_id
-        and messages.direction = 'inbound';
-      written := coalesce(written, receipt);
+        and messages.direction = 'inbound'
+      for key share;
+      if not found then
+        select messages.id into written
+        from public.messages
+        where messages.brand_id = brand and messages.id = receipt
+        for key share;
+      elsif written <> receipt and (
+        exists (
+          select
+          from public.inbound_receipts as receipts
+          where receipts.brand_id = brand
+            and receipts.phone = conversation.customer_phone_e164
+            and receipts.sender = conversation.brand_sender
+            and receipts.id = written
+        )
+        or exists (
+          select
+          from public.consent_events as events
+          where events.brand_id = brand and events.message_id = written
+        )
+      ) then
+        update public.messages
+        set external_id = null
+        where messages.brand_id = brand and messages.id = written;
+        return null;
+      end if;
       update public.messages
       set status = 'delivered'
       where messages.brand_id = brand
@@ -258,7 +295,8 @@ create function process_inbound_message(
       conversation public.conversations;
       inbound_id uuid := gen_random_uuid();
       is_duplicate boolean := false;
-      is_new integer := 1;
+      written uuid;
+      is_new boolean := true;
       decision record;
       event public.consent_events;
       answer jsonb;
@@ -294,18 +332,6 @@ create function process_inbound_message(
         else least(received_at, clock_timestamp())
       end;
 
-      select conversations.* into conversation
-      from public.conversations
-      where conversations.brand_id = brand
-        and conversations.customer_phone_e164 = customer_number
-        and conversations.brand_sender = brand_number
-      order by conversations.created_at, conversations.id
-      limit 1
-      for key share;
-      if not found then
-        conversation := public.open_conversation(brand, customer_number, brand_number);
-      end if;
-
       if provider_id is not null then
         insert into public.inbound_receipts (id, brand_id, phone, sender, external_id)
         values (inbound_id, brand, customer_number, brand_number, provider_id)
@@ -321,28 +347,49 @@ create function process_inbound_message(
           is_duplicate := exists (
               select
               from public.consent_events as events
-              where events.brand_id = brand and events.message_id = inbound_id
+              where events.brand_id = brand
+                and events.message_id = inbound_id
+                and events.kind = 'opt_out'
+                and events.source = 'reply'
             )
             or (select replies.intent from percytech.classify_reply(body) as replies) <> 'opt_out';
         end if;
       end if;
 
       if is_duplicate then
-        answer := public.answer_of_duplicate(brand, inbound_id, conversation);
+        answer := public.answer_of_duplicate(brand, inbound_id, customer_number, brand_number);
       else
-        perform set_config('percytech.counting', 'by hand', true);
-        insert into public.messages (
-          id, brand_id, conversation_id, direction, content, media_urls, status, external_id, sent_at, delivered_at
-        )
-        values (
-          inbound_id, brand, conversation.id, 'inbound', coalesce(body, ''), media_urls, 'delivered', provider_id, said_at, said_at
-        )
-        on conflict do nothing;
+        select conversations.* into conversation
+        from public.conversations
+        where conversations.brand_id = brand
+          and conversations.customer_phone_e164 = customer_number
+          and conversations.brand_sender = brand_number
+        order by conversations.created_at, conversations.id
+        limit 1
+        for key share;
         if not found then
-          -- There is a row already, which an application has written before by an INSERT of its own. It was counted.
-          is_new := 0;
-          inbound_id := public.take_in_written(brand, inbound_id, conversation, provider_id);
+          conversation := public.open_conversation(brand, customer_number, brand_number);
         end if;
+
+        perform set_config('percytech.counting', 'by hand', true);
+        loop
+          insert into public.messages (
+            id, brand_id, conversation_id, direction, content, media_urls, status, external_id, sent_at, delivered_at
+          )
+          values (
+            inbound_id, brand, conversation.id, 'inbound', coalesce(body, ''), media_urls, 'delivered', provider_id, said_at,
+            said_at
+          )
+          on conflict do nothing;
+          exit when found;
+          -- There is a row already, which was counted.
+          written := public.take_in_written(brand, inbound_id, conversation, provider_id);
+          if written is not null then
+            is_new := false;
+            inbound_id := written;
+            exit;
+          end if;
+        end loop;
         perform set_config('percytech.counting', '', true);
         if conversation.customer_id is null then
           conversation.customer_id := public.customer_of(brand, customer_number);
@@ -382,9 +429,9 @@ create function process_inbound_message(
         update public.conversations
         set
           customer_id = coalesce(conversations.customer_id, conversation.customer_id),
-          message_count = least(conversations.message_count::bigint + is_new, 2147483647),
-          last_message_at = greatest(conversations.last_message_at, said_at),
-          last_inbound_at = greatest(conversations.last_inbound_at, said_at),
+          message_count = least(conversations.message_count::bigint + is_new::integer, 2147483647),
+          last_message_at = case when is_new then greatest(conversations.last_message_at, said_at) else conversations.last_message_at end,
+          last_inbound_at = case when is_new then greatest(conversations.last_inbound_at, said_at) else conversations.last_inbound_at end,
           status = case
             when conversations.status = 'archived' and conversations.opted_out_at is null then 'active'
             else conversations.status
@@ -411,7 +458,7 @@ comment on function enter_brand_of_sender(text) is
   'Makes the brand that a number is of the context, among those that the caller may act as; PT404 where it is none of theirs.';
 comment on function customer_of(brand_id, text) is 'The customer whose number it is; NULL where it is nobody''s.';
 comment on function open_conversation(brand_id, text, text) is 'Opens a conversation of a number with a brand''s number.';
-comment on function answer_of_duplicate(brand_id, uuid, conversations) is
+comment on function answer_of_duplicate(brand_id, uuid, text, text) is
   'What process_inbound_message says of a message that it has taken in before.';
 comment on function take_in_written(brand_id, uuid, conversations, text) is
   'Finds the message whose row was written before it was taken in, and gives its receipt its id.';
@@ -429,7 +476,7 @@ begin
     'enter_brand_of_sender(text)',
     'customer_of(brand_id, text)',
     'open_conversation(brand_id, text, text)',
-    'answer_of_duplicate(brand_id, uuid, conversations)',
+    'answer_of_duplicate(brand_id, uuid, text, text)',
     'take_in_written(brand_id, uuid, conversations, text)',
     'heed_reply(consent_events, recipients, conversations)',
     'process_inbound_message(text, text, text, text, timestamptz, text[])'
@@ -452,7 +499,7 @@ $$;
 drop function process_inbound_message(text, text, text, text, timestamptz, text[]);
 drop function heed_reply(consent_events, recipients, conversations);
 drop function take_in_written(brand_id, uuid, conversations, text);
-drop function answer_of_duplicate(brand_id, uuid, conversations);
+drop function answer_of_duplicate(brand_id, uuid, text, text);
 drop function open_conversation(brand_id, text, text);
 drop function customer_of(brand_id, text);
 drop function enter_brand_of_sender(text);

@@ -69,7 +69,8 @@ create function judge_messages(brand brand_id, candidates uuid[], phones text[])
             when events.kind = 'opt_out' then
               case
                 when confirmed.opted_out_at is null then 'opted_out'
-                when confirmed.opted_out_at + interval '5 minutes' <= moment then 'expired'
+                -- Since it was said: what is said later does not make it younger.
+                when events.occurred_at + interval '5 minutes' <= moment then 'expired'
                 else 'claim'
               end
             when exists (
@@ -375,7 +376,7 @@ create function apply_delivery_events(brand brand_id, provider_id text) returns 
   $$;
 
 -- A number that has opted out with the provider, as a callback of one of its messages says, has opted out.
-create function heed_provider(brand brand_id, provider_id text, occurred_at timestamptz, error_code text) returns void
+create function heed_provider(brand brand_id, message uuid, occurred_at timestamptz, error_code text) returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
   as $$
@@ -397,11 +398,23 @@ create function heed_provider(brand brand_id, provider_id text, occurred_at time
       from public.messages
       join public.conversations
         on conversations.brand_id = brand and conversations.id = messages.conversation_id
-      where messages.brand_id = brand and messages.external_id = provider_id and messages.direction = 'outbound';
+      where messages.brand_id = brand and messages.id = heed_provider.message and messages.direction = 'outbound';
       if sent.phone is null then
         return;
       end if;
       recipient := public.lock_recipient(brand, sent.phone);
+      -- The same callback again says nothing new: the number may have opted in since.
+      if exists (
+        select
+        from public.consent_events as events
+        where events.brand_id = brand
+          and events.message_id = sent.id
+          and events.kind = 'opt_out'
+          and events.source = 'provider'
+          and events.occurred_at = heed_provider.occurred_at
+      ) then
+        return;
+      end if;
       event.id := gen_random_uuid();
       event.brand_id := brand;
       event.phone := sent.phone;
@@ -462,21 +475,24 @@ create function record_sent(message_id uuid, external_id text, sent_at timestamp
           raise exception 'another message was sent as "%"', left(provider_id, 63)
             using errcode = 'PT409', hint = 'The provider gives each message an identifier of its own.';
         end if;
-        update public.messages
-        set
-          external_id = provider_id,
-          sent_at = least(record_sent.sent_at, clock_timestamp()),
-          status = case when messages.status is null or messages.status = 'pending' then 'sent' else messages.status end
-        where messages.brand_id = brand and messages.id = message.id;
       end if;
-      -- Callbacks may have been quicker.
+      -- Callbacks may have been quicker. An opt-out takes messages out of the queue before it comes to the conversations, and
+      -- so before this message is counted there.
       select events.occurred_at, events.error_code into blocked
       from public.message_delivery_events as events
       where events.brand_id = brand and events.external_id = provider_id and percytech.is_provider_opt_out(events.error_code)
       order by events.occurred_at desc
       limit 1;
       if found then
-        perform public.heed_provider(brand, provider_id, blocked.occurred_at, blocked.error_code);
+        perform public.heed_provider(brand, message.id, blocked.occurred_at, blocked.error_code);
+      end if;
+      if message.external_id is null then
+        update public.messages
+        set
+          external_id = provider_id,
+          sent_at = least(record_sent.sent_at, clock_timestamp()),
+          status = case when messages.status is null or messages.status = 'pending' then 'sent' else messages.status end
+        where messages.brand_id = brand and messages.id = message.id;
       end if;
       perform public.apply_delivery_events(brand, provider_id);
       return (select messages.status from public.messages where messages.brand_id = brand and messages.id = message.id);
@@ -514,7 +530,9 @@ create function record_delivery_status(
       values (brand, provider_id, record_delivery_status.status, nullif(record_delivery_status.error_code, ''), record_delivery_status.occurred_at);
 
       if percytech.is_provider_opt_out(error_code) then
-        perform public.heed_provider(brand, provider_id, occurred_at, error_code);
+        perform public.heed_provider(brand, messages.id, record_delivery_status.occurred_at, record_delivery_status.error_code)
+        from public.messages
+        where messages.brand_id = brand and messages.external_id = provider_id and messages.direction = 'outbound';
       end if;
       result := public.apply_delivery_events(brand, provider_id);
       if coalesce(current_setting('app.current_brand', true), '') <> previous then
@@ -548,7 +566,7 @@ comment on function enter_brand_of_message(text) is
   'Makes the brand of a message the context, where there is none; PT404 where it is none of the caller''s.';
 comment on function apply_delivery_events(brand_id, text) is
   'Brings a message to what all callbacks of its identifier say together, and returns its status.';
-comment on function heed_provider(brand_id, text, timestamptz, text) is
+comment on function heed_provider(brand_id, uuid, timestamptz, text) is
   'Opts the number of a message out, since the provider says that it has opted out there.';
 comment on function record_sent(uuid, text, timestamptz) is
   'Notes the provider''s identifier of a message that was claimed and handed over, and returns its status, by the callbacks that were quicker. PT404 where there is no such message, PT409 where it has another identifier or was not claimed.';
@@ -562,7 +580,7 @@ declare
 begin
   foreach callee in array array[
     'judge_messages(brand_id, uuid[], text[])', 'enter_brand_of_message(text)', 'apply_delivery_events(brand_id, text)',
-    'heed_provider(brand_id, text, timestamptz, text)'
+    'heed_provider(brand_id, uuid, timestamptz, text)'
   ] loop
     execute format('revoke all on function %s from public', callee);
   end loop;
@@ -588,7 +606,7 @@ $$;
 drop function record_delivery_status(text, message_status, timestamptz, text);
 drop function record_failed(uuid, text, timestamptz);
 drop function record_sent(uuid, text, timestamptz);
-drop function heed_provider(brand_id, text, timestamptz, text);
+drop function heed_provider(brand_id, uuid, timestamptz, text);
 drop function apply_delivery_events(brand_id, text);
 drop function enter_brand_of_message(text);
 drop function claim_outbound(integer, text);

@@ -6,17 +6,18 @@ use postgres::error::SqlState;
 
 use crate::journey::error_of;
 use crate::optout::{
-    ANA, BEN, changes, claim, contents, conversation, prepared, queue, sendable, sender_of, text,
+    ANA, BEN, answer, changes, claim, contents, conversation, prepared, queue, sendable, sender_of, text,
     with_numbers, words,
 };
 
-const LEDGERS: [&str; 6] = [
+const LEDGERS: [&str; 7] = [
     "opt_out_policies",
     "opt_outs",
     "consent_events",
     "recipients",
     "message_delivery_events",
     "brand_phone_numbers",
+    "inbound_receipts",
 ];
 
 /// A database with rows in every table, and gnymble's login in its context.
@@ -316,7 +317,7 @@ fn what_runs_within_takes_no_calls_from_applications() {
         "enter_brand_of_sender('+12125550102')",
         "customer_of('gnymble', '+14155552671')",
         "open_conversation('gnymble', '+14155552671', '+12125550101')",
-        "answer_of_duplicate('gnymble', gen_random_uuid(), null)",
+        "answer_of_duplicate('gnymble', gen_random_uuid(), '+1', '+1')",
         "take_in_written('gnymble', gen_random_uuid(), null, 'SM1')",
         "heed_reply(null, null, null)",
         "judge_messages('gnymble', '{}', '{}')",
@@ -522,4 +523,67 @@ fn an_opt_out_archives_a_conversation_in_which_an_application_has_written_the_ti
     let opened: bool =
         value(&mut app, "select status = 'active' and opted_out_at is null from conversations");
     assert!(opened);
+}
+
+#[test]
+fn an_opt_out_says_when_and_why_in_a_conversation_that_was_archived_with_a_time_of_the_applications() {
+    let mut app = with_numbers().app_of("gnymble");
+    let thread = conversation(&mut app, ANA);
+    app.batch_execute(&format!(
+        "update conversations set status = 'archived', opted_out_at = '2020-01-01' where id = '{thread}';
+         select process_opt_out('{ANA}', 'called')"
+    ))
+    .unwrap();
+    let told: bool = value(
+        &mut app,
+        "select opted_out_at > '2021-01-01' and opt_out_reason = 'called' from conversations",
+    );
+    assert!(told);
+}
+
+#[test]
+fn a_reply_text_is_no_longer_than_a_provider_takes() {
+    let mut app = with_numbers().app_of("gnymble");
+    app.batch_execute("update reply_texts set content = repeat('x', 1600)").unwrap();
+    let error = error_of(&mut app, "update reply_texts set content = repeat('x', 1601)");
+    assert_eq!(*error.code(), SqlState::CHECK_VIOLATION);
+    let error = error_of(&mut app, "update quiet_hours set fallback_time_zones = '{{UTC},{UTC}}'");
+    assert_eq!(*error.code(), SqlState::CHECK_VIOLATION);
+}
+
+#[test]
+fn an_opt_out_does_not_wait_for_who_is_changing_a_queued_message_and_the_claim_takes_that_out() {
+    let database = with_numbers();
+    let (mut app, mut other) = (database.app_of("gnymble"), database.app_of("gnymble"));
+    let thread = conversation(&mut app, ANA);
+    let (held, free) = (queue(&mut app, &thread, "held"), queue(&mut app, &thread, "free"));
+    other.batch_execute(&format!("begin; select from messages where id = '{held}' for update")).unwrap();
+    app.batch_execute(&format!("set lock_timeout = '5s'; select process_opt_out('{ANA}', 'called')"))
+        .unwrap();
+    other.batch_execute("commit").unwrap();
+    assert_eq!(claim(&mut app), [] as [String; 0]);
+    for message in [held, free] {
+        let reason: String =
+            value(&mut app, &format!("select cancel_reason from messages where id = '{message}'"));
+        assert_eq!(reason, "opted_out");
+    }
+}
+
+#[test]
+fn an_import_of_conversations_and_a_reply_do_not_wait_for_each_other() {
+    let database = with_numbers();
+    let (mut app, mut other) = (database.app_of("gnymble"), database.app_of("gnymble"));
+    let to = sender_of("gnymble");
+    // A row a second.
+    let import = std::thread::spawn(move || {
+        other.batch_execute(&format!(
+            "insert into conversations (customer_phone, brand_phone)
+             select number, '{to}' from (values ('{ANA}'), ('{BEN}')) as numbers (number), lateral (select pg_sleep(case when number is null then 0 else 1 end)) as pause"
+        ))
+    });
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let stop = answer(&mut app, &format!("process_inbound_message('{ANA}', '{to}', 'STOP', 'SM1')"));
+    import.join().unwrap().unwrap();
+    assert_eq!(stop["intent"], "opt_out");
+    assert_eq!(sendable(&mut app, ANA), "opted_out");
 }

@@ -405,3 +405,17 @@ fn a_callback_of_a_message_that_came_in_changes_nothing_of_it() {
     assert_eq!(value::<String>(&mut app, row), before);
     assert_eq!(sendable(&mut app, ANA), "allowed");
 }
+
+#[test]
+fn a_block_that_is_reported_twice_does_not_end_an_opt_in_of_between() {
+    let mut app = with_numbers().app_of("gnymble");
+    sent(&mut app, "SM1");
+    let blocked = "select record_delivery_status('SM1', 'failed', '2026-01-01 12:00+00', '21610')";
+    app.batch_execute(blocked).unwrap();
+    assert_eq!(sendable(&mut app, ANA), "opted_out");
+    app.batch_execute(&format!("select process_opt_in('{ANA}', 'in the shop')")).unwrap();
+    app.batch_execute(blocked).unwrap();
+    assert_eq!(sendable(&mut app, ANA), "allowed");
+    app.batch_execute("select record_delivery_status('SM1', 'failed', now(), '21610')").unwrap();
+    assert_eq!(sendable(&mut app, ANA), "opted_out", "another one is another block");
+}

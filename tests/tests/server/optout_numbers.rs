@@ -487,3 +487,82 @@ fn a_stop_that_an_application_has_written_before_is_heeded() {
         assert_eq!(counts, (1, 1), "{status}");
     }
 }
+
+#[test]
+fn a_stop_under_the_identifier_of_another_request_is_heeded_and_answered_as_itself() {
+    for first in ["HELP", "START"] {
+        let database = with_numbers();
+        let mut app = database.app_of("gnymble");
+        said(&mut app, first, "SM1");
+        assert_eq!(said(&mut app, "STOP", "SM1")["intent"], "opt_out", "{first}");
+        assert_eq!(sendable(&mut app, ANA), "opted_out");
+        let again = said(&mut app, "STOP", "SM1");
+        assert_eq!((&again["duplicate"], &again["intent"]), (&json!(true), &json!("opt_out")), "{first}");
+    }
+}
+
+#[test]
+fn a_message_that_is_delivered_again_opens_no_conversation() {
+    let database = with_numbers();
+    let mut app = database.app_of("gnymble");
+    let first = said(&mut app, "See you", "SM1");
+    app.batch_execute("delete from messages; delete from conversations").unwrap();
+    let again = said(&mut app, "See you", "SM1");
+    assert_eq!((&again["duplicate"], &again["message_id"]), (&json!(true), &first["message_id"]));
+    assert_eq!(again["conversation_id"], Value::Null);
+    let conversations: i64 = value(&mut app, "select count(*) from conversations");
+    assert_eq!(conversations, 0);
+}
+
+#[test]
+fn an_identifier_that_was_given_to_another_message_is_taken_from_it() {
+    let database = with_numbers();
+    let mut app = database.app_of("gnymble");
+    let help = said(&mut app, "HELP", "SM1");
+    app.batch_execute("update messages set external_id = 'SM2' where external_id = 'SM1'").unwrap();
+    let stop = said(&mut app, "STOP", "SM2");
+    assert_eq!(stop["intent"], "opt_out");
+    assert_ne!(stop["message_id"], help["message_id"]);
+    assert_eq!(said(&mut app, "STOP", "SM2")["intent"], "opt_out");
+    assert_eq!(said(&mut app, "HELP", "SM1")["intent"], "help");
+    let events: Vec<String> = values(&mut app, "select kind from consent_events order by recorded_at");
+    assert_eq!(events, ["help", "opt_out"]);
+}
+
+#[test]
+fn a_message_that_was_written_before_keeps_its_time_and_so_does_its_conversation() {
+    let database = with_numbers();
+    let mut app = database.app_of("gnymble");
+    let thread = conversation(&mut app, ANA);
+    app.batch_execute(&format!(
+        "insert into messages (conversation_id, direction, content, status, external_id, sent_at)
+         values ('{thread}', 'inbound', 'STOP', 'delivered', 'SM1', '2020-01-01')"
+    ))
+    .unwrap();
+    assert_eq!(said(&mut app, "STOP", "SM1")["intent"], "opt_out");
+    let same: bool = value(
+        &mut app,
+        "select last_inbound_at = '2020-01-01' and last_message_at = (select max(sent_at) from messages where status <> 'pending')
+         from conversations",
+    );
+    assert!(same);
+}
+
+#[test]
+fn a_message_that_was_written_before_and_is_being_deleted_is_taken_in_anew() {
+    let database = with_numbers();
+    let (mut app, mut other) = (database.app_of("gnymble"), database.app_of("gnymble"));
+    let thread = conversation(&mut app, ANA);
+    app.batch_execute(&format!(
+        "insert into messages (conversation_id, direction, content, status, external_id)
+         values ('{thread}', 'inbound', 'STOP', 'delivered', 'SM1');
+         begin; delete from messages where external_id = 'SM1'"
+    ))
+    .unwrap();
+    let stop = std::thread::spawn(move || said(&mut other, "STOP", "SM1"));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    app.batch_execute("commit").unwrap();
+    assert_eq!(stop.join().unwrap()["intent"], "opt_out");
+    let messages: i64 = value(&mut app, "select count(*) from messages where external_id = 'SM1'");
+    assert_eq!((messages, sendable(&mut app, ANA)), (1, "opted_out".to_owned()));
+}

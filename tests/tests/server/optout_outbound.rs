@@ -315,6 +315,15 @@ fn the_confirmation_passes_once_within_five_minutes_of_the_opt_out() {
 }
 
 #[test]
+fn a_confirmation_that_is_late_stays_late_though_the_number_opts_out_again() {
+    let mut app = with_numbers().app_of("gnymble");
+    text_at(&mut app, ANA, "STOP", "now() - interval '4 minutes 58 seconds'");
+    app.batch_execute(&format!("select pg_sleep(3); select process_opt_out('{ANA}', 'called')")).unwrap();
+    text(&mut app, ANA, "STOP");
+    assert_eq!(claim(&mut app), [] as [String; 0]);
+}
+
+#[test]
 fn an_opt_out_that_is_known_too_late_to_be_confirmed_is_honoured_without() {
     for seconds in [5 * 60 + 1, 6 * 60, 86_400] {
         let mut app = with_numbers().app_of("gnymble");

@@ -235,3 +235,23 @@ fn tables_show_one_brand() {
     assert_eq!(value::<i64>(&mut gnymble, own), 1);
     assert_eq!(value::<i64>(&mut login(&database, false), own), 0);
 }
+
+/// The planner looks at the statistics of all brands, and tells of them by EXPLAIN.
+#[test]
+fn no_statistics_are_kept_of_telephone_numbers_and_of_what_providers_call_messages() {
+    let mut superuser = TestDatabase::migrated().superuser();
+    let kept: Vec<String> = percytech_tests::values(
+        &mut superuser,
+        "select attrelid::regclass || '.' || attname
+         from pg_attribute
+         join pg_class on pg_class.oid = attrelid
+         where relnamespace = 'public'::regnamespace
+           and relkind = 'r'
+           and attnum > 0
+           and not attisdropped
+           and attname ~ 'phone|sender|external_id'
+           and attstattarget <> 0
+         order by 1",
+    );
+    assert_eq!(kept, [] as [String; 0]);
+}
