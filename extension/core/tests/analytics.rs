@@ -1,6 +1,7 @@
 //! What is said of customers over time, against another engine's answers and against plain, slow counting.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+use percytech_core::analytics::chain::chain;
 use percytech_core::analytics::retention::Retention;
 use percytech_core::analytics::window_funnel::{Event, Funnel, MAX_STEPS, OutOfOrder, window_funnel};
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -258,4 +259,83 @@ proptest! {
             prop_assert_eq!(combined.result() >> condition & 1 == 1, met(0) && met(condition));
         }
     }
+}
+
+/// All chains of these events, each as the times of its steps.
+fn chains(events: &[Event], steps: usize, within_window: i64) -> Vec<Vec<i64>> {
+    let mut all = vec![Vec::new()];
+    let mut last = all.clone();
+    for step in 0..steps {
+        let mut longer = Vec::new();
+        for chain in &last {
+            for event in events.iter().filter(|event| event.steps >> step & 1 == 1) {
+                let begun = chain.first().copied().unwrap_or(event.occurred_at);
+                let before = chain.last().copied().unwrap_or(event.occurred_at);
+                if before <= event.occurred_at && event.occurred_at - begun <= within_window {
+                    longer.push([chain.as_slice(), &[event.occurred_at]].concat());
+                }
+            }
+        }
+        all.extend(longer.iter().cloned());
+        last = longer;
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn the_chain_comes_first_to_the_level_and_took_each_step_before_as_late_as_it_could(
+        times in vec((0_i64..12, 0_u32..16), 0..8),
+        window in 0_i64..12,
+        steps in 1_usize..=4,
+    ) {
+        let mut events: Vec<_> = times.into_iter().map(|(at, steps)| event(at, steps)).collect();
+        let all = chains(&events, steps, window);
+        let level = all.iter().map(Vec::len).max().unwrap();
+        let longest = all.into_iter().filter(|chain| chain.len() == level);
+        // The last step the earliest, then those before it the latest.
+        let best = longest
+            .min_by_key(|chain| {
+                let mut key: Vec<i64> = chain.iter().rev().map(|at| -at).collect();
+                if let Some(last) = key.first_mut() {
+                    *last = -*last;
+                }
+                key
+            })
+            .unwrap();
+        let entry = events.iter().filter(|event| event.steps & 1 == 1).map(|event| event.occurred_at).max();
+        let chain = chain(&mut events, steps, window);
+        prop_assert_eq!(chain.times(), best.as_slice());
+        if level < steps {
+            prop_assert_eq!(chain.last_entry(), entry);
+        }
+        prop_assert_eq!(chain.times().len(), window_funnel(&mut events, steps, window));
+    }
+
+    #[test]
+    fn a_long_funnel_is_walked_as_a_short_one(
+        times in vec((0_i64..40, 0_u32..12), 0..60),
+        window in 0_i64..40,
+    ) {
+        let mut events: Vec<_> = times.into_iter().map(|(at, step)| event(at, 1 << step)).collect();
+        let long = chain(&mut events, 12, window);
+        prop_assert_eq!(long.times().len(), level(&events, 12, window));
+        let short = chain(&mut events, 8, window);
+        prop_assert_eq!(short.times().len(), level(&events, 8, window));
+        prop_assert!(long.times().windows(2).all(|times| times[0] <= times[1]));
+    }
+}
+
+#[test]
+fn a_window_is_as_long_as_its_days_and_hours() {
+    use percytech_core::analytics::refused::{Refused, window};
+    assert_eq!(window(0, 30, 0), Ok(30 * 86_400_000_000));
+    assert_eq!(window(0, 1, -1), Ok(86_400_000_000 - 1));
+    assert_eq!(window(0, 0, 0), Ok(0));
+    assert_eq!(window(0, 0, -1), Err(Refused::Negative));
+    assert_eq!(window(1, 0, 0), Err(Refused::Months));
+    assert_eq!(window(0, i32::MAX, i64::MAX), Ok(i64::MAX));
+    assert_eq!(window(i32::MAX, i32::MAX, i64::MAX), Ok(i64::MAX), "infinity");
 }
