@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
+mod funnel;
 mod inbound;
 
 use std::path::Path;
@@ -125,6 +126,10 @@ fn main() {
     if is_chosen(inbound::NAME) {
         let rows = inbound::measure();
         println!("{}", table(&["", "tps", "TPC-B-like tps", "ratio", "target"], &rows));
+    }
+    if is_chosen(funnel::NAME) {
+        let rows = funnel::measure();
+        println!("{}", table(&["", "ms", "ratio", "target"], &rows));
     }
 }
 
