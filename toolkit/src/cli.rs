@@ -3,6 +3,7 @@
 mod demo;
 mod migrate;
 mod policies;
+mod report;
 mod verify;
 
 use std::path::PathBuf;
@@ -10,7 +11,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anstream::eprintln;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use miette::Diagnostic;
 use postgres::Client;
 use serde::Serialize;
@@ -38,13 +40,28 @@ struct Common {
     /// The settings; without this, percytech.toml in this directory, where there is one
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// For people, or for programs
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    /// For people, or for programs; a report can be a page
+    #[arg(long = "format", global = true, value_enum, value_name = "FORMAT")]
+    asked_format: Option<AskedFormat>,
+    /// What was asked for, where the command has these two alone.
+    #[arg(skip)]
     format: Format,
 }
 
+/// What can be asked for. Not every command has every one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AskedFormat {
+    /// For people; where nothing else is asked for
+    Text,
+    /// For programs
+    Json,
+    /// A page: for percytech report
+    Html,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Format {
+    #[default]
     Text,
     Json,
 }
@@ -59,6 +76,8 @@ enum Command {
     /// Reconcile the row level security policies with the declared ones
     #[command(subcommand)]
     Policies(policies::Command),
+    /// Show how the customers of a brand come, subscribe and stay
+    Report(report::Arguments),
     /// Find every way in which brands are not kept apart
     Verify(verify::Arguments),
 }
@@ -95,7 +114,7 @@ impl Outcome {
 /// Runs the command of this process's arguments.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     let result = execute(&cli);
     if interrupt::is_interrupted() {
         eprintln!("interrupted; nothing is left behind");
@@ -111,6 +130,23 @@ pub fn run() -> ExitCode {
     }
 }
 
+fn parse() -> Cli {
+    let mut cli = Cli::parse();
+    cli.common.format = match cli.common.asked_format {
+        Some(AskedFormat::Json) => Format::Json,
+        None | Some(AskedFormat::Text | AskedFormat::Html) => Format::Text,
+    };
+    if cli.common.asked_format == Some(AskedFormat::Html) && !matches!(cli.command, Command::Report(_)) {
+        Cli::command()
+            .error(
+                ErrorKind::InvalidValue,
+                "--format html is for percytech report; here there are text and json",
+            )
+            .exit();
+    }
+    cli
+}
+
 type Failure = Box<dyn Diagnostic + Send + Sync>;
 
 fn execute(cli: &Cli) -> Result<Outcome, Failure> {
@@ -120,6 +156,7 @@ fn execute(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Demo(arguments) => demo::run(common, &config, arguments),
         Command::Migrate(command) => migrate::run(common, &config, command),
         Command::Policies(command) => policies::run(common, &config, command),
+        Command::Report(arguments) => report::run(common, arguments),
         Command::Verify(arguments) => verify::run(common, &config, arguments),
     }
 }

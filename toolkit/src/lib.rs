@@ -12,6 +12,7 @@ pub mod migrate;
 pub mod output;
 pub mod owner;
 pub mod policies;
+pub mod report;
 pub mod script;
 pub mod tables;
 pub mod verify;

@@ -32,6 +32,7 @@ mod optout_secrecy;
 mod plans;
 mod policies;
 mod pooler;
+mod report;
 mod roles;
 mod schema;
 mod sealing;
