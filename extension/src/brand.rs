@@ -102,6 +102,17 @@ fn apply_request_context() {
     }
 }
 
+/// Lends a SECURITY DEFINER function, which calls this, a brand: until it ends, where it has a SET clause, else until the
+/// transaction does. NULL ends the loan. The caller's context stays as it is, sealed or not.
+///
+/// Errors: 42501 when it was not a member of `percytech_analyst` who called that function, or its owner may not act as every
+/// brand; 22023 when there is no such brand.
+#[pg_extern(volatile, parallel_unsafe)]
+fn lend_brand(brand: Option<&str>) {
+    let session = Backend::now();
+    settings::set_lent_brand(brand.map(|label| or_raise(context::lend(&session, label))).as_ref());
+}
+
 extension_sql_file!(
     "brand/grants.sql",
     name = "brand_grants_and_comments",
@@ -113,5 +124,6 @@ extension_sql_file!(
         allowed_brands,
         brand_context,
         apply_request_context,
+        lend_brand,
     ]
 );

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use percytech_core::brand::authority::{allowed, may_act_as, token_brands};
 use percytech_core::brand::context::{
-    Request, Source, authorise, check_change, current, of_request, report, require,
+    Request, Source, authorise, check_change, current, lend, of_request, report, require,
 };
 use percytech_core::brand::refused::Refused;
 use percytech_core::brand::seal::Seal;
@@ -24,6 +24,7 @@ struct Fake {
     login: String,
     is_superuser: bool,
     member_of: Vec<String>,
+    definer_member_of: Vec<String>,
     is_restricted: bool,
     settings: HashMap<Setting, String>,
 }
@@ -43,6 +44,9 @@ impl Session for Fake {
     }
     fn is_member_of(&self, group: &str) -> bool {
         self.member_of.iter().any(|member_of| member_of == group)
+    }
+    fn definer_is_member_of(&self, group: &str) -> bool {
+        self.definer_member_of.iter().any(|member_of| member_of == group)
     }
     fn is_restricted(&self) -> bool {
         self.is_restricted
@@ -64,6 +68,7 @@ impl Fake {
             login: "shop".to_owned(),
             is_superuser: false,
             member_of: Vec::new(),
+            definer_member_of: Vec::new(),
             is_restricted: false,
             settings: settings.into(),
         }
@@ -77,6 +82,12 @@ impl Fake {
 
     fn member_of(mut self, role: &str) -> Self {
         self.member_of.push(role.to_owned());
+        self
+    }
+
+    /// The same session within a SECURITY DEFINER function of a member of this role.
+    fn within_function_of(mut self, role: &str) -> Self {
+        self.definer_member_of.push(role.to_owned());
         self
     }
 
@@ -429,18 +440,27 @@ fn any_session() -> impl Strategy<Value = Fake> {
     let settings = [
         Setting::CurrentBrand,
         Setting::Seal,
+        Setting::LentBrand,
         Setting::TrustedLogins,
         Setting::BrandClaim,
         Setting::Claims,
         Setting::Headers,
     ];
-    let roles = ["brand_gnymble", "brand_percymd", "brand_acme", "brand_all", "brand_", "gnymble"];
+    let roles = [
+        "brand_gnymble",
+        "brand_percymd",
+        "brand_acme",
+        "brand_all",
+        "brand_",
+        "gnymble",
+        "percytech_analyst",
+    ];
     (
         prop::sample::subsequence(LABELS.to_vec(), 0..=3),
         prop_oneof!["authenticator", "shop"],
         prop::bool::weighted(0.1),
         prop::sample::subsequence(roles.to_vec(), 0..=2),
-        prop::collection::hash_map(prop::sample::select(settings.to_vec()), any_value(), 0..=6),
+        prop::collection::hash_map(prop::sample::select(settings.to_vec()), any_value(), 0..=7),
         any::<bool>(),
         prop::bool::weighted(0.1),
     )
@@ -452,6 +472,8 @@ fn any_session() -> impl Strategy<Value = Fake> {
                 login,
                 is_superuser,
                 member_of: owned(roles),
+                // Brands are lent to functions only, so that whatever is set by hand counts for nothing.
+                definer_member_of: Vec::new(),
                 is_restricted,
                 settings: settings.into_iter().chain(usual).collect(),
             }
@@ -522,5 +544,39 @@ proptest! {
                 prop_assert!(refused.detail().is_some() && refused.hint().is_some());
             }
         }
+    }
+}
+
+#[test]
+fn a_brand_is_lent_to_a_function_that_analysts_call_of_who_may_act_as_every_brand() {
+    let analyst = Fake::new().member_of("percytech_analyst");
+    let within = analyst.clone().within_function_of("brand_all");
+    for sealed in [None, Some("gnymble")] {
+        let within = within.clone().sealed(sealed);
+        assert_eq!(lend(&within, "percymd").unwrap().as_str(), "percymd");
+        assert_eq!(lend(&within, "acme").unwrap_err().sqlstate(), "22023");
+        let lent = within.with(Setting::LentBrand, "percymd");
+        assert_eq!(lent.current(), Some("percymd".to_owned()), "whatever the caller's context is sealed to");
+        assert!(authorise(&lent, "percymd").is_err(), "and nobody may choose it");
+    }
+    let lent_nothing = within.clone().with(Setting::LentBrand, "");
+    assert_eq!(lent_nothing.current(), None);
+}
+
+#[test]
+fn a_brand_is_lent_to_nobody_else() {
+    let analyst = Fake::new().member_of("percytech_analyst");
+    for (who, sqlstate) in [
+        (analyst.clone(), "42501"),
+        (analyst.clone().within_function_of("brand_percymd"), "42501"),
+        (analyst.clone().within_function_of("percytech_owner"), "42501"),
+        (Fake::new().within_function_of("brand_all"), "42501"),
+        (Fake::new().member_of("brand_all").within_function_of("brand_all"), "42501"),
+        (Fake::new().member_of("percytech_app").within_function_of("brand_all"), "42501"),
+        (analyst.member_of("brand_all").within_function_of("brand_all").restricted(), "42501"),
+    ] {
+        assert_eq!(lend(&who, "percymd").unwrap_err().sqlstate(), sqlstate, "{who:?}");
+        let lent = who.with(Setting::LentBrand, "percymd");
+        assert_eq!(lent.current(), None, "{lent:?}");
     }
 }

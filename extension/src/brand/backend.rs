@@ -13,6 +13,8 @@ use super::labels::brands;
 pub struct Backend {
     brands: Brands,
     role: pg_sys::Oid,
+    /// Whom the code at hand runs as.
+    current: pg_sys::Oid,
     is_restricted: bool,
 }
 
@@ -25,7 +27,7 @@ impl Backend {
             (pg_sys::GetOuterUserId(), pg_sys::GetUserId(), pg_sys::InSecurityRestrictedOperation())
         };
         // Who maintains what is their own does so on their own behalf.
-        Self { brands: brands(), role, is_restricted: is_restricted && current != role }
+        Self { brands: brands(), role, current, is_restricted: is_restricted && current != role }
     }
 }
 
@@ -51,12 +53,12 @@ impl Session for Backend {
         unsafe { pg_sys::superuser_arg(self.role) }
     }
 
-    #[expect(unsafe_code, reason = "PostgreSQL's catalog cache is asked")]
     fn is_member_of(&self, group: &str) -> bool {
-        let Ok(name) = CString::new(group) else { return false };
-        // SAFETY: within a transaction; the name outlives the call.
-        let group = unsafe { pg_sys::get_role_oid(name.as_ptr(), true) };
-        group != pg_sys::InvalidOid && is_member(self.role, group)
+        is_member_of(self.role, group)
+    }
+
+    fn definer_is_member_of(&self, group: &str) -> bool {
+        self.current != self.role && is_member_of(self.current, group)
     }
 
     fn is_restricted(&self) -> bool {
@@ -72,6 +74,14 @@ impl Session for Backend {
             (!value.is_null()).then(|| beginning(CStr::from_ptr(value)).into_owned())
         }
     }
+}
+
+#[expect(unsafe_code, reason = "PostgreSQL's catalog cache is asked")]
+fn is_member_of(member: pg_sys::Oid, group: &str) -> bool {
+    let Ok(name) = CString::new(group) else { return false };
+    // SAFETY: within a transaction; the name outlives the call.
+    let group = unsafe { pg_sys::get_role_oid(name.as_ptr(), true) };
+    group != pg_sys::InvalidOid && is_member(member, group)
 }
 
 /// So much of a setting is read, in bytes: anybody may set one to a gigabyte, and what has to be copied and parsed must

@@ -14,6 +14,7 @@ use checks::Check;
 
 static CURRENT_BRAND: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static SEAL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static LENT_BRAND: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TRUSTED_LOGINS: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"authenticator"));
 static BRAND_CLAIM: GucSetting<Option<CString>> =
@@ -49,6 +50,15 @@ pub fn define() {
         // RESET ALL resets what its caller may not even set, unless it is told not to.
         GucFlags::NO_RESET_ALL | GucFlags::NO_SHOW_ALL | GucFlags::DISALLOW_IN_FILE,
         checks::seal,
+    );
+    define_setting(
+        c"percytech.lent_brand",
+        c"The brand that a function works in whose callers look across brands.",
+        c"Set by lend_brand. It counts in the functions that brands are lent to, and nowhere else.",
+        &LENT_BRAND,
+        GucContext::Suset,
+        GucFlags::NO_RESET_ALL | GucFlags::NO_SHOW_ALL | GucFlags::DISALLOW_IN_FILE,
+        checks::lent_brand,
     );
     define_setting(
         c"app.current_brand",
@@ -100,8 +110,20 @@ pub fn set_current_brand(brand: Option<&Brand>, is_local: bool) {
 /// Seals the context until the transaction ends.
 pub fn set_seal(brand: Option<&Brand>) {
     let value = Seal::to(brand).to_setting();
-    let _ours = checks::sealing();
+    let _ours = checks::ours(Setting::Seal);
     set(Setting::Seal, &value, pg_sys::GucContext::PGC_SUSET, pg_sys::GucAction::GUC_ACTION_LOCAL);
+}
+
+/// Lends the function that calls us `brand`, as the SET clause of a function does: until the innermost function ends that
+/// has such a clause, however it ends, and with the transaction at the latest.
+pub fn set_lent_brand(brand: Option<&Brand>) {
+    let _ours = checks::ours(Setting::LentBrand);
+    set(
+        Setting::LentBrand,
+        brand.map_or("", Brand::as_str),
+        pg_sys::GucContext::PGC_SUSET,
+        pg_sys::GucAction::GUC_ACTION_SAVE,
+    );
 }
 
 /// What SET does, with the rights that `context` stands for.

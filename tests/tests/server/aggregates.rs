@@ -1,5 +1,7 @@
 //! The native aggregates, as SQL calls them: in parallel, with little memory, with nothing to count, and interrupted.
 
+use std::fmt::Write;
+
 use percytech_tests::{TestDatabase, root, value, values};
 use postgres::Client;
 use postgres::error::SqlState;
@@ -283,11 +285,11 @@ fn clickhouse_counts_the_same_levels() {
         let events = case["events"].as_array().unwrap();
         for event in events {
             let steps = event[1].to_string().replace('[', "{").replace(']', "}");
-            rows += &format!("{number}\t{window} microseconds\t{}\t{steps}\n", event[0]);
+            writeln!(rows, "{number}\t{window} microseconds\t{}\t{steps}", event[0]).unwrap();
         }
         // A case without events has a row that is left out.
         if events.is_empty() {
-            rows += &format!("{number}\t{window} microseconds\t\\N\t{{f}}\n");
+            writeln!(rows, "{number}\t{window} microseconds\t\\N\t{{f}}").unwrap();
         }
     }
     let mut copy = client.copy_in("copy cases from stdin").unwrap();

@@ -1,6 +1,9 @@
 //! The SQL of the documents does what they say.
 
-use percytech_tests::{TestDatabase, fill, root};
+use std::process::Command;
+
+use percytech_tests::{APP, TestDatabase, fill, root, run};
+use percytech_toolkit::cluster::Installation;
 use percytech_toolkit::script::Script;
 use postgres::Client;
 
@@ -204,4 +207,68 @@ fn the_examples_of_opting_out() {
     holds(&mut app, "(select reason = 'opted_out' from can_send('+14155552671'))");
     let ledger_is_kept = percytech_tests::refusal(&mut superuser, "delete from consent_events");
     assert_eq!(ledger_is_kept, postgres::error::SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
+}
+
+/// The SQL blocks of a document from some words on, each with what it is said to print.
+fn blocks_with_output(document: &str, from: &str) -> Vec<(String, Option<String>)> {
+    let text = std::fs::read_to_string(root().join(document)).unwrap();
+    let (_, text) = text.split_once(from).unwrap_or_else(|| panic!("{document} has no {from:?}"));
+    let parts: Vec<&str> = text.split("```sql\n").skip(1).collect();
+    parts
+        .into_iter()
+        .map(|part| {
+            let (sql, after) = part.split_once("```\n").unwrap();
+            let printed = after.strip_prefix("\n```text\n").and_then(|after| after.split("\n```\n").next());
+            (sql.to_owned(), printed.map(str::to_owned))
+        })
+        .collect()
+}
+
+/// What `psql` prints, without the blanks at the ends of lines.
+fn printed(database: &TestDatabase, login: &str, options: &str, sql: &str) -> String {
+    let mut psql = Command::new(Installation::find().unwrap().program("psql"));
+    psql.args([
+        "-X",
+        "-q",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-P",
+        "pager=off",
+        "-d",
+        &database.url(login),
+        "-c",
+        sql,
+    ])
+    .env("PGOPTIONS", format!("-c TimeZone=UTC {options}"));
+    let ran = run(&mut psql).expect(0);
+    ran.stdout.trim_end().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_examples_of_journey_analytics_print_what_is_printed_there() {
+    let database = TestDatabase::migrated();
+    let analyst = format!("analyst_of_{}", database.name());
+    let create = format!("create role {analyst} login in role percytech_analyst");
+    database.superuser().batch_execute(&create).unwrap();
+    for (document, from, examples) in
+        [("docs/analytics.md", "# Journey analytics", 8), ("README.md", "### Journey analytics", 6)]
+    {
+        let mut compared = 0;
+        for (sql, expected) in blocks_with_output(document, from) {
+            let is_data = document == "docs/analytics.md" && sql.contains("insert into customers");
+            if expected.is_none() && !is_data {
+                continue;
+            }
+            let shown = if sql.contains("brand_overview") {
+                printed(&database, &analyst, "", &sql)
+            } else {
+                printed(&database, APP, "-c app.current_brand=gnymble", &sql)
+            };
+            if let Some(expected) = expected {
+                assert_eq!(shown, expected, "{document}: {sql}");
+                compared += 1;
+            }
+        }
+        assert_eq!(compared, examples, "{document}");
+    }
 }

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod aggregates;
+mod analytics;
+mod analytics_callers;
+mod analytics_overview;
 mod brand_authority;
 mod brand_context;
 mod brand_loading;

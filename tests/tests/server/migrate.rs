@@ -39,12 +39,12 @@ pub fn history(database: &TestDatabase) -> Vec<i32> {
 fn up_applies_all_and_a_second_time_nothing() {
     let database = TestDatabase::empty();
     let pending = run(&mut database.percytech(&["migrate", "status"])).expect(1);
-    assert!(pending.stdout.contains("25 pending"), "{}", pending.stdout);
+    assert!(pending.stdout.contains("27 pending"), "{}", pending.stdout);
 
     let first = run(&mut database.percytech(&["migrate", "up"])).expect(0);
-    assert!(first.stdout.contains("25 migrations applied"), "{}", first.stdout);
+    assert!(first.stdout.contains("27 migrations applied"), "{}", first.stdout);
     let applied = run(&mut database.percytech(&["migrate", "status"])).expect(0);
-    assert!(applied.stdout.contains("25 applied"), "{}", applied.stdout);
+    assert!(applied.stdout.contains("27 applied"), "{}", applied.stdout);
 
     let before = database.dump();
     let second = run(&mut database.percytech(&["migrate", "up"])).expect(0);
@@ -62,7 +62,7 @@ fn status_and_up_answer_programs_in_json() {
     assert_eq!(status["migrations"][1]["name"], "2026-11-22-02-roles");
     assert_eq!(status["migrations"][1]["state"], "pending");
     let up = json(&["migrate", "up", "--format", "json"], 0);
-    assert_eq!(up["applied"].as_array().unwrap().len(), 25);
+    assert_eq!(up["applied"].as_array().unwrap().len(), 27);
     let status = json(&["migrate", "status", "--format", "json"], 0);
     assert_eq!(status["migrations"][0]["version"], "2026-11-22");
     assert_eq!(status["migrations"][0]["state"], "applied");
@@ -220,11 +220,11 @@ fn what_a_migration_sets_for_the_session_does_not_reach_the_next() {
     let directory = sql_and("migrations", &[]);
     let file = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
     file(
-        "2026-11-23-sets.sql",
+        "2026-11-24-sets.sql",
         "select percytech.set_brand_context('gnymble', false); set statement_timeout = '7s';\n-- rollback\n",
     );
     file(
-        "2026-11-24-sees.sql",
+        "2026-11-25-sees.sql",
         "create table seen as select percytech.current_brand() as brand, current_setting('statement_timeout') as timeout;\n-- rollback\n",
     );
     migrate(&database, "up", &directory).expect(0);
@@ -239,10 +239,10 @@ fn a_temporary_table_that_a_migration_leaves_behind_hides_no_table_from_the_next
         "migrations",
         &[
             (
-                "2026-11-23-leaves.sql",
+                "2026-11-24-leaves.sql",
                 "create temporary table customers (id int);\nalter table customers add column a text;\n-- rollback\n",
             ),
-            ("2026-11-24-alters.sql", "alter table customers add column b text;\n-- rollback\n"),
+            ("2026-11-25-alters.sql", "alter table customers add column b text;\n-- rollback\n"),
         ],
     );
     migrate(&database, "up", &directory).expect(0);
@@ -261,7 +261,7 @@ fn the_migration_of_the_readme_changes_the_rows_of_its_brand() {
     let mut blocks = readme.split("```sql\n").skip(1).filter_map(|part| part.split("```").next());
     let example = blocks.find(|block| block.contains("\n-- rollback\n")).unwrap();
     let directory = sql_and("migrations", &[]);
-    std::fs::write(directory.path().join("2026-11-23-segments.sql"), example).unwrap();
+    std::fs::write(directory.path().join("2026-11-24-segments.sql"), example).unwrap();
     migrate(&database, "up", &directory).expect(0);
     let changed: Vec<String> =
         values(&mut database.superuser(), "select brand_id::text from customers where segment = 'founder'");
@@ -394,7 +394,7 @@ fn a_role_that_may_not_act_as_the_owner_is_told_so() {
     let database = TestDatabase::migrated();
     let directory = sql_and("migrations", &[]);
     std::fs::write(
-        directory.path().join("2026-11-23-more.sql"),
+        directory.path().join("2026-11-24-more.sql"),
         "create table more (id int);\n-- rollback\n",
     )
     .unwrap();
@@ -408,7 +408,7 @@ fn a_role_that_may_not_act_as_the_owner_is_told_so() {
         .unwrap();
     let arguments = ["migrate", "up", "--dir", directory.path().to_str().unwrap()];
     run(&mut database.percytech_as(&outsider, &arguments)).expect(2).says(&[
-        "2026-11-23-more.sql as percytech_owner is not possible: permission denied to set role",
+        "2026-11-24-more.sql as percytech_owner is not possible: permission denied to set role",
         "grant percytech_owner to",
     ]);
 }

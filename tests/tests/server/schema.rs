@@ -87,7 +87,7 @@ fn every_table_view_type_and_function_is_described() {
 }
 
 #[test]
-fn nobody_but_the_owner_and_the_application_holds_a_privilege() {
+fn nobody_but_the_owner_and_the_application_holds_a_privilege_and_analysts_one() {
     let mut superuser = TestDatabase::migrated().superuser();
     let grantees: Vec<String> = values(
         &mut superuser,
@@ -100,7 +100,13 @@ fn nobody_but_the_owner_and_the_application_holds_a_privilege() {
          ) as grants
          order by 1",
     );
-    assert_eq!(grantees, ["percytech_app", "percytech_owner"]);
+    assert_eq!(grantees, ["percytech_analyst", "percytech_app", "percytech_owner"]);
+    let of_analysts: Vec<String> = values(
+        &mut superuser,
+        "select proname::text from pg_proc, aclexplode(proacl) where grantee = 'percytech_analyst'::regrole
+         union all select relname::text from pg_class, aclexplode(relacl) where grantee = 'percytech_analyst'::regrole",
+    );
+    assert_eq!(of_analysts, ["brand_overview"]);
 }
 
 #[test]

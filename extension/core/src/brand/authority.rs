@@ -13,6 +13,9 @@ use super::{Brand, Brands};
 /// The role whose members may act as every brand.
 pub const EVERY_BRAND: &str = "brand_all";
 
+/// The role whose members may look across brands, at aggregates only: see [`may_borrow`].
+pub const ANALYST: &str = "percytech_analyst";
+
 /// The longest name that a role can have, in bytes (PostgreSQL's `NAMEDATALEN` less the end of the string).
 const LONGEST_ROLE: usize = 63;
 
@@ -29,6 +32,12 @@ impl Brand {
 /// Whether the session may act as `brand`.
 pub fn may_act_as(session: &impl Session, brand: &Brand) -> bool {
     !session.is_restricted() && (role_may_act_as(session, brand) || token_brands(session).contains(brand))
+}
+
+/// Whether the code at hand may be lent brands: a SECURITY DEFINER function of a role that may act as every brand, when an
+/// analyst calls it. What it makes of their rows is all that the caller sees, who may act as none of them by this.
+pub fn may_borrow(session: &impl Session) -> bool {
+    !session.is_restricted() && session.definer_is_member_of(EVERY_BRAND) && session.is_member_of(ANALYST)
 }
 
 /// The brands that the session may act as, in the order of the enum.

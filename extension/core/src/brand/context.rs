@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::authority::{allowed, login_is_trusted, may_act_as, role_may_act_as_all, token_brands};
+use super::authority::{
+    allowed, login_is_trusted, may_act_as, may_borrow, role_may_act_as_all, token_brands,
+};
 use super::claims::strings_at;
 use super::refused::{BeyondToken, NoContext, NotAllowed, Refused, Sealed};
 use super::seal::Seal;
@@ -62,6 +64,9 @@ pub fn current(session: &impl Session) -> Context {
     if session.is_restricted() {
         return Context { brand: None, source: Source::None, sealed };
     }
+    if let Some(brand) = lent(session) {
+        return Context { brand: Some(brand), source: Source::Setting, sealed };
+    }
     let (brand, source) = match (Seal::binding(session), said(session, Setting::CurrentBrand)) {
         (Some(seal), _) => (seal.brand(session.brands()), Source::Setting),
         (None, Some(label)) => (set_brand(session, &label), Source::Setting),
@@ -101,6 +106,25 @@ pub fn authorise(session: &impl Session, label: &str) -> Result<Brand, Refused> 
         claim: believed_claim(session),
         brand,
     }))
+}
+
+/// The brand of this label, if it may be lent to the code at hand.
+pub fn lend(session: &impl Session, label: &str) -> Result<Brand, Refused> {
+    if session.is_restricted() {
+        return Err(Refused::Restricted);
+    }
+    if !may_borrow(session) {
+        return Err(Refused::NotLent { role: session.role() });
+    }
+    Ok(session.brands().find(label)?)
+}
+
+/// The brand that is lent to the code at hand. The seal is the caller's, and does not bind what is lent.
+fn lent(session: &impl Session) -> Option<Brand> {
+    if !may_borrow(session) {
+        return None;
+    }
+    said(session, Setting::LentBrand).and_then(|label| session.brands().find(&label).ok())
 }
 
 /// Refuses to have the context become `label`, an empty one meaning none: in this transaction, or in sessions to come.

@@ -26,6 +26,12 @@ pub enum Refused {
     /// A header chose a brand that the token does not name.
     #[error("the token of this request does not name brand \"{}\"", .0.chosen)]
     BeyondToken(BeyondToken),
+    /// A brand was to be lent to code that no brand is lent to.
+    #[error("no brand is lent to role \"{role}\"")]
+    NotLent {
+        /// The role that counts.
+        role: String,
+    },
     /// Somebody's code runs in the course of another's maintenance.
     #[error("the brand context cannot change within a security-restricted operation")]
     Restricted,
@@ -143,6 +149,11 @@ impl Refusal for Refused {
                 Some("Both is_local => false and seal => true were asked for.".to_owned())
             }
             Self::BeyondToken(refused) => Some(format!("It names {}.", listed(&refused.named))),
+            Self::NotLent { .. } => Some(
+                "Brands are lent to the SECURITY DEFINER functions of a role that may act as all of them, when a member of \
+                 percytech_analyst calls them."
+                    .to_owned(),
+            ),
             Self::Restricted => Some(RESTRICTED.to_owned()),
             Self::NoContext(why) => Some(why.detail()),
         }
@@ -156,6 +167,9 @@ impl Refusal for Refused {
             Self::SealedForSession => Some("Leave is_local out.".to_owned()),
             Self::BeyondToken(_) => {
                 Some("The header x-brand-id chooses among the brands that the token names.".to_owned())
+            }
+            Self::NotLent { role } => {
+                Some(format!("To let it look across brands: GRANT percytech_analyst TO {}.", quoted(role)))
             }
             Self::Restricted => Some(UNRESTRICTED.to_owned()),
             Self::NoContext(why) => Some(why.hint()),

@@ -20,6 +20,10 @@ pub trait Session {
     /// Whether the role that counts has the rights of `group`, or may SET ROLE to it. False where there is no such group.
     fn is_member_of(&self, group: &str) -> bool;
 
+    /// Whether the code at hand runs as another role than the one that counts, as a SECURITY DEFINER function does, and that
+    /// role has the rights of `group`, or may SET ROLE to it.
+    fn definer_is_member_of(&self, group: &str) -> bool;
+
     /// Whether code of one user runs in the course of another's maintenance (`PostgreSQL`'s security-restricted operation):
     /// the functions of an index under ANALYZE, REINDEX or autovacuum, the query of a materialized view.
     fn is_restricted(&self) -> bool;
@@ -35,6 +39,9 @@ pub enum Setting {
     CurrentBrand,
     /// `percytech.seal`, which seals the context until the transaction ends. Only the extension and superusers set it.
     Seal,
+    /// `percytech.lent_brand`, the brand that a function works in whose callers look across brands. Only the extension and
+    /// superusers set it.
+    LentBrand,
     /// `percytech.trusted_logins`, names of logins separated by commas. Only superusers set it.
     TrustedLogins,
     /// `percytech.brand_claim`, where claims name the brand. Only superusers set it.
@@ -52,6 +59,7 @@ impl Setting {
         match self {
             Self::CurrentBrand => "app.current_brand",
             Self::Seal => "percytech.seal",
+            Self::LentBrand => "percytech.lent_brand",
             Self::TrustedLogins => "percytech.trusted_logins",
             Self::BrandClaim => "percytech.brand_claim",
             Self::Claims => "request.jwt.claims",

@@ -79,24 +79,25 @@ macro_rules! check_of_superusers_setting {
 check_of_superusers_setting!(trusted_logins, Setting::TrustedLogins);
 check_of_superusers_setting!(brand_claim, Setting::BrandClaim);
 check_of_superusers_setting!(seal, Setting::Seal);
+check_of_superusers_setting!(lent_brand, Setting::LentBrand);
 
 thread_local! {
-    /// Whether it is us who set the seal.
-    static SEALING: Cell<bool> = const { Cell::new(false) };
+    /// Which setting of superusers it is us who set.
+    static OURS: Cell<Option<Setting>> = const { Cell::new(None) };
 }
 
-/// While this lives, the seal may be set.
-pub struct Sealing;
+/// While this lives, we set a setting of superusers.
+pub struct Ours;
 
-/// Has the seal be set by whoever may choose the context.
-pub fn sealing() -> Sealing {
-    SEALING.set(true);
-    Sealing
+/// Has the setting be set by us on behalf of whoever called.
+pub fn ours(setting: Setting) -> Ours {
+    OURS.set(Some(setting));
+    Ours
 }
 
-impl Drop for Sealing {
+impl Drop for Ours {
     fn drop(&mut self) {
-        SEALING.set(false);
+        OURS.set(None);
     }
 }
 
@@ -106,7 +107,7 @@ impl Drop for Sealing {
 #[allow(clippy::useless_conversion, reason = "the type is wider since PostgreSQL 16")]
 fn may_set(setting: Setting, source: pg_sys::GucSource::Type) -> bool {
     let is_of_session = source == pg_sys::GucSource::PGC_S_SESSION;
-    if !is_checkable() || !is_of_session || (setting == Setting::Seal && SEALING.get()) {
+    if !is_checkable() || !is_of_session || OURS.get() == Some(setting) {
         return true;
     }
     let Ok(name) = CString::new(setting.name()) else { return false };
