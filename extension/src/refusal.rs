@@ -11,7 +11,8 @@ pub fn or_raise<T, R: Refusal>(result: Result<T, R>) -> T {
     result.unwrap_or_else(|refusal| raise(&refusal))
 }
 
-fn raise(refusal: &dyn Refusal) -> ! {
+/// Raises the refusal as an SQL error.
+pub fn raise(refusal: &dyn Refusal) -> ! {
     let mut report = ErrorReport::new(errcode(refusal), refusal.to_string(), "");
     if let Some(detail) = refusal.detail() {
         report = report.set_detail(detail);

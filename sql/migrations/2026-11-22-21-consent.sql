@@ -34,16 +34,13 @@ create function register_recipient() returns trigger
   set search_path = pg_catalog, pg_temp
   as $$
     declare
-      number constant text := percytech.normalize_phone(new.customer_phone);
       previous text;
     begin
-      if number is null then
-        return new;
-      end if;
       if percytech.current_brand() is distinct from new.brand_id::text then
         previous := public.enter_brand_context(new.brand_id);
       end if;
-      insert into public.recipients (brand_id, phone) values (new.brand_id, number) on conflict do nothing;
+      insert into public.recipients (brand_id, phone) values (new.brand_id, percytech.normalize_phone(new.customer_phone))
+      on conflict do nothing;
       if previous is not null then
         perform public.leave_brand_context(previous);
       end if;
@@ -57,7 +54,8 @@ revoke all on function register_recipient() from public;
 create trigger conversations_register_recipient
   before insert or update of customer_phone on conversations
   for each row when (
-    new.brand_id = percytech.current_brand()::brand_id or not row_security_active('public.conversations')
+    percytech.normalize_phone(new.customer_phone) is not null
+    and (new.brand_id = percytech.current_brand()::brand_id or not row_security_active('public.conversations'))
   )
   execute function register_recipient();
 

@@ -214,6 +214,7 @@ fn load(application: &mut Client, brand: &str, customers: i32) -> Result<(), Err
     let mut transaction = application.transaction()?;
     transaction.query("select percytech.set_brand_context($1)", &[&brand])?;
     transaction.execute(include_str!("demo/customers.sql"), &[&customers])?;
+    transaction.execute(include_str!("demo/moves.sql"), &[])?;
     transaction.execute(include_str!("demo/conversations.sql"), &[])?;
     transaction.execute(include_str!("demo/messages.sql"), &[])?;
     transaction.commit()?;
@@ -338,6 +339,11 @@ fn show_analytics(stage: &Stage, application: &mut Client) -> Result<(), Error> 
     stage.sql(include_str!("demo/analytics.sql"));
     for brand in BRANDS {
         show_query(stage, application, brand, include_str!("demo/analytics.sql"))?;
+    }
+    stage.heading("How far customers come: the report journey_funnel");
+    stage.sql(include_str!("demo/funnel.sql"));
+    for brand in BRANDS {
+        show_query(stage, application, brand, include_str!("demo/funnel.sql"))?;
     }
     Ok(())
 }

@@ -212,6 +212,28 @@ create aggregate funnel(
 comment on aggregate funnel(uuid, timestamptz, anyenum, anyarray, interval, timestamptz, timestamptz) is
   'The funnel of all subjects at once: for each step, how many came to it, as window_funnel counts, how many of them may still go on after observed_until, and the median time from the step before. A first step counts before entered_before only. It keeps the events in memory, without sorting or grouping the rows. Rows with NULL are left out; NULL of no rows. 22023 for a window that is negative or has months, for more than 32 steps and for a step that is there twice; 54000 for more than 33554432 events.';
 
+comment on function aggregate_state_received(bytea, internal) is 'Part of the aggregates: what a parallel process has sent, as it came.';
+comment on function window_funnel_add(internal, interval, timestamptz, variadic boolean[]) is 'Part of the aggregate window_funnel: adds an event.';
+comment on function window_funnel_send(internal) is 'Part of the aggregate window_funnel: what a parallel process sends.';
+comment on function window_funnel_combine(internal, internal) is 'Part of the aggregate window_funnel: adds what a parallel process has sent.';
+comment on function window_funnel_level(internal) is 'Part of the aggregate window_funnel: the level.';
+comment on function retention_add(bigint, variadic boolean[]) is 'Part of the aggregate retention: adds a row.';
+comment on function retention_combine(bigint, bigint) is 'Part of the aggregate retention: adds what a parallel process has.';
+comment on function retention_result(bigint) is 'Part of the aggregate retention: the answer.';
+comment on function kaplan_meier_add(internal, double precision, boolean) is 'Part of the aggregate kaplan_meier: adds a subject.';
+comment on function kaplan_meier_add(internal, double precision, boolean, double precision) is 'Part of the aggregate kaplan_meier: adds a subject.';
+comment on function kaplan_meier_send(internal) is 'Part of the aggregate kaplan_meier: what a parallel process sends.';
+comment on function kaplan_meier_combine(internal, internal) is 'Part of the aggregate kaplan_meier: adds what a parallel process has sent.';
+comment on function kaplan_meier_curve(internal) is 'Part of the aggregate kaplan_meier: the curve.';
+comment on function state_durations_add(internal, text, timestamptz) is 'Part of the aggregate state_durations: adds an event.';
+comment on function state_durations_send(internal) is 'Part of the aggregate state_durations: what a parallel process sends.';
+comment on function state_durations_combine(internal, internal) is 'Part of the aggregate state_durations: adds what a parallel process has sent.';
+comment on function state_durations_result(internal) is 'Part of the aggregate state_durations: the times.';
+comment on function funnel_add(internal, uuid, timestamptz, anyenum, anyarray, interval, timestamptz, timestamptz) is 'Part of the aggregate funnel: adds an event.';
+comment on function funnel_send(internal) is 'Part of the aggregate funnel: what a parallel process sends.';
+comment on function funnel_combine(internal, internal) is 'Part of the aggregate funnel: adds what a parallel process has sent.';
+comment on function funnel_steps(internal) is 'Part of the aggregate funnel: the steps.';
+
 -- Functions of their arguments alone: for PUBLIC, on purpose.
 grant execute on function window_funnel(interval, timestamptz, variadic boolean[]) to public;
 grant execute on function retention(variadic boolean[]) to public;

@@ -4,7 +4,7 @@ use percytech_core::analytics::refused::{Refused, window};
 use percytech_core::analytics::window_funnel::MAX_STEPS;
 use pgrx::prelude::*;
 
-use crate::refusal::or_raise;
+use crate::refusal::{or_raise, raise};
 
 /// The argument at a place; none where it is NULL.
 ///
@@ -86,21 +86,22 @@ unsafe fn elements<T: Copy>(datum: pg_sys::Datum, name: &'static str) -> ([Optio
     // SAFETY: the caller's. What is toasted is copied, which stays until the row has been read.
     let array = unsafe {
         let varlena = datum.cast_mut_ptr::<pg_sys::varlena>();
-        if pgrx::varatt_is_4b_u(varlena) { varlena } else { pg_sys::pg_detoast_datum(varlena) }
-    }
-    .cast::<pg_sys::ArrayType>();
+        let is_plain = pgrx::varatt_is_4b_u(varlena);
+        let plain = if is_plain { datum } else { pg_sys::Datum::from(pg_sys::pg_detoast_datum(varlena)) };
+        plain.cast_mut_ptr::<pg_sys::ArrayType>()
+    };
     // SAFETY: the header of an array is followed by its dimensions, their lower bounds, a bit for each element where any is
     // NULL, and the elements that are not.
     unsafe {
         let header = &*array;
         match header.ndim {
-            0 => or_raise(Err(Refused::Empty(name))),
+            0 => raise(&Refused::Empty(name)),
             1 => {}
-            _ => or_raise(Err(Refused::Dimensions(name))),
+            _ => raise(&Refused::Dimensions(name)),
         }
         let count = usize::try_from(*array.add(1).cast::<i32>()).unwrap_or_default();
         if count > MAX_STEPS {
-            or_raise(Err(Refused::TooMany(name)))
+            raise(&Refused::TooMany(name));
         }
         let start = array.cast::<u8>();
         let bounds = size_of::<pg_sys::ArrayType>() + 2 * size_of::<i32>();

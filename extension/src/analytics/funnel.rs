@@ -13,7 +13,7 @@ use super::arguments::{argument, labels, required, timestamp, window_of};
 use super::memory::{Context, List, new_state, push, reserve, returned, state};
 use super::message::{Bytea, Message, Received};
 use super::rows;
-use crate::refusal::or_raise;
+use crate::refusal::raise;
 
 /// What is asked for: the same in all rows.
 #[derive(Clone, Copy, PartialEq)]
@@ -65,7 +65,7 @@ impl Question {
     fn check(&self) {
         let labels = &self.labels[..self.steps];
         if labels.iter().enumerate().any(|(at, label)| labels[..at].contains(label)) {
-            or_raise(Err(Refused::Repeated))
+            raise(&Refused::Repeated);
         }
     }
 
@@ -87,7 +87,7 @@ impl State {
 
     fn add(&mut self, row: Row) {
         if self.count == MAX_EVENTS {
-            or_raise(Err(Refused::TooManyEvents))
+            raise(&Refused::TooManyEvents);
         }
         self.count += 1;
         push(&mut self.parts[part(row.subject)], row);
@@ -97,7 +97,7 @@ impl State {
 /// The part that a subject belongs to: some bits of a product in which all of its own have a share.
 fn part(subject: u128) -> usize {
     let [a, b, c, d] = [0, 32, 64, 96].map(|shift| subject >> shift & 0xffff_ffff);
-    ((a ^ b ^ c ^ d) * 0x9e37_79b9 >> 24) as usize % PARTS
+    (((a ^ b ^ c ^ d) * 0x9e37_79b9) >> 24) as usize % PARTS
 }
 
 #[pg_extern(sql = false)]
@@ -108,7 +108,7 @@ fn funnel_add(fcinfo: pg_sys::FunctionCallInfo) -> Internal {
         let question = Question::of(fcinfo);
         let state = match state::<State>(fcinfo) {
             Some(state) if state.question == question => state,
-            Some(_) => or_raise(Err(Refused::Varies("what is asked for"))),
+            Some(_) => raise(&Refused::Varies("what is asked for")),
             None => {
                 question.check();
                 new_state(fcinfo, |memory| State::new(memory, question))
@@ -165,7 +165,7 @@ fn funnel_combine(fcinfo: pg_sys::FunctionCallInfo) -> Internal {
     // SAFETY: as above.
     let state = state.unwrap_or_else(|| unsafe { new_state(fcinfo, |memory| State::new(memory, question)) });
     if state.question != question {
-        or_raise(Err(Refused::Varies("what is asked for")))
+        raise(&Refused::Varies("what is asked for"));
     }
     while !received.is_over() {
         state.add(Row {

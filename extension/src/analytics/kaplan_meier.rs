@@ -9,7 +9,7 @@ use super::arguments::{argument, required};
 use super::memory::{List, new_state, push, returned, state};
 use super::message::{Bytea, Message, Received, read_into};
 use super::rows;
-use crate::refusal::or_raise;
+use crate::refusal::{or_raise, raise};
 
 /// The confidence of the limits, where none is asked for.
 const CONFIDENCE: f64 = 0.95;
@@ -22,7 +22,7 @@ struct State {
 impl State {
     fn check(&self, confidence: f64) {
         if self.confidence.to_bits() != confidence.to_bits() {
-            or_raise(Err(Refused::Varies("confidence")))
+            raise(&Refused::Varies("confidence"));
         }
     }
 }
@@ -51,7 +51,7 @@ fn kaplan_meier_add(fcinfo: pg_sys::FunctionCallInfo) -> Internal {
         };
         if let (Some(duration), Some(observed)) = (argument(fcinfo, 1), argument(fcinfo, 2)) {
             if state.subjects.len() == MAX_EVENTS {
-                or_raise(Err(Refused::TooManyEvents))
+                raise(&Refused::TooManyEvents);
             }
             let subject = Subject { duration: float(duration), observed: observed.value() & 1 == 1 };
             push(&mut state.subjects, subject);
@@ -91,7 +91,7 @@ fn kaplan_meier_combine(fcinfo: pg_sys::FunctionCallInfo) -> Internal {
     state.check(confidence);
     let count = usize::from_ne_bytes(received.read());
     if state.subjects.len() + count > MAX_EVENTS {
-        or_raise(Err(Refused::TooManyEvents))
+        raise(&Refused::TooManyEvents);
     }
     read_into(&mut state.subjects, count, || Subject {
         duration: f64::from_ne_bytes(received.read()),

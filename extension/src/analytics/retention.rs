@@ -6,7 +6,7 @@ use percytech_core::analytics::retention::Retention;
 use pgrx::prelude::*;
 
 use super::arguments::{conditions, required};
-use crate::refusal::or_raise;
+use crate::refusal::raise;
 
 #[derive(Clone, Copy)]
 struct State {
@@ -16,9 +16,9 @@ struct State {
 
 impl State {
     fn of(state: i64) -> Self {
-        let [a, b, c, d, e, f, g, h] = state.to_be_bytes();
-        let met = u32::from_be_bytes([e, f, g, h]);
-        Self { count: u32::from_be_bytes([a, b, c, d]), retention: Retention { met } }
+        let [count, met] =
+            [state >> 32, state].map(|half| u32::try_from(half & 0xffff_ffff).unwrap_or(u32::MAX));
+        Self { count, retention: Retention { met } }
     }
 
     fn into_i64(self) -> i64 {
@@ -27,7 +27,7 @@ impl State {
 
     fn combine(mut self, other: Self) -> Self {
         if self.count != other.count {
-            or_raise(Err(Refused::Varies("the number of conditions")))
+            raise(&Refused::Varies("the number of conditions"));
         }
         self.retention.combine(other.retention);
         self

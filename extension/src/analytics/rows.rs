@@ -29,12 +29,12 @@ pub unsafe fn array<const N: usize>(
             let mut nulls = row.map(|column| column.is_none());
             let tuple = pg_sys::heap_form_tuple(columns, values.as_mut_ptr(), nulls.as_mut_ptr());
             push(&mut tuples, pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data));
-            if tuples.len() % 1024 == 0 {
+            if tuples.len().is_multiple_of(1024) {
                 pgrx::check_for_interrupts!();
             }
         }
         let count = i32::try_from(tuples.len()).unwrap_or(i32::MAX);
-        let alignment = pg_sys::TYPALIGN_DOUBLE as std::ffi::c_char;
+        let alignment = std::ffi::c_char::try_from(pg_sys::TYPALIGN_DOUBLE).unwrap_or_default();
         let built = pg_sys::construct_array(tuples.as_mut_ptr(), count, row_type, -1, false, alignment);
         Internal::from(Some(pg_sys::Datum::from(built)))
     }

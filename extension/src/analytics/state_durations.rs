@@ -8,7 +8,7 @@ use pgrx::prelude::*;
 use super::arguments::{argument, timestamp};
 use super::memory::{List, new_state, push, reserve, returned, state};
 use super::message::{Bytea, Message, Received};
-use crate::refusal::or_raise;
+use crate::refusal::{or_raise, raise};
 
 struct State {
     names: List<List<u8>>,
@@ -21,7 +21,7 @@ impl State {
         let known = self.names.iter().position(|other| other.as_slice() == name);
         let place = known.unwrap_or_else(|| {
             if self.names.len() == MAX_STATES {
-                or_raise(Err(Refused::TooManyStates))
+                raise(&Refused::TooManyStates);
             }
             let mut copy = List::new_in(*self.names.allocator());
             reserve(&mut copy, name.len());
@@ -34,7 +34,7 @@ impl State {
 
     fn add(&mut self, name: &[u8], occurred_at: i64) {
         if self.events.len() == MAX_EVENTS {
-            or_raise(Err(Refused::TooManyEvents))
+            raise(&Refused::TooManyEvents);
         }
         let state = self.place(name);
         push(&mut self.events, Event { occurred_at, state });

@@ -8,7 +8,7 @@ use pgrx::prelude::*;
 use super::arguments::{argument, conditions, required, timestamp, window_of};
 use super::memory::{List, new_state, push, returned, state};
 use super::message::{Bytea, Message, Received, read_into};
-use crate::refusal::or_raise;
+use crate::refusal::raise;
 
 struct State {
     window: i64,
@@ -20,10 +20,10 @@ struct State {
 impl State {
     fn check(&self, window: i64, steps: usize) {
         if self.window != window {
-            or_raise(Err(Refused::Varies("within_window")))
+            raise(&Refused::Varies("within_window"));
         }
         if self.steps != steps {
-            or_raise(Err(Refused::Varies("the number of steps")))
+            raise(&Refused::Varies("the number of steps"));
         }
     }
 
@@ -31,7 +31,7 @@ impl State {
         if let Some(last) = self.events.last_mut().filter(|last| last.occurred_at == event.occurred_at) {
             last.steps |= event.steps;
         } else if self.events.len() == MAX_EVENTS {
-            or_raise(Err(Refused::TooManyEvents))
+            raise(&Refused::TooManyEvents);
         } else {
             push(&mut self.events, event);
         }
@@ -92,7 +92,7 @@ fn window_funnel_combine(fcinfo: pg_sys::FunctionCallInfo) -> Internal {
     state.check(window, steps);
     let count = usize::from_ne_bytes(received.read());
     if state.events.len() + count > MAX_EVENTS {
-        or_raise(Err(Refused::TooManyEvents))
+        raise(&Refused::TooManyEvents);
     }
     read_into(&mut state.events, count, || Event {
         occurred_at: i64::from_ne_bytes(received.read()),

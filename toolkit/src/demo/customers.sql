@@ -10,7 +10,7 @@ people as (
       [1 + number % 10] as first_name,
     (array['Hopper', 'Lovelace', 'Turing', 'Johnson', 'Dijkstra', 'Liskov', 'Knuth', 'Perlman', 'Hoare', 'Allen', 'Wilkes'])
       [1 + (number + 4 * place) % 11] as last_name,
-    -- Of a hundred, so many are in each stage.
+    -- Of a hundred, so many head for each stage.
     (case
       when number % 100 < 34 then 'lead'
       when number % 100 < 52 then 'marketing'
@@ -23,21 +23,14 @@ people as (
     (2 + number % 40) * interval '1 day' as took
   from brand, generate_series(1, $1::integer) as number
 )
-insert into customers (
-  brand_id, email, phone, first_name, last_name, stage, source,
-  marketing_qualified_at, trial_started_at, subscribed_at, churned_at, created_at
-)
+insert into customers (brand_id, email, phone, first_name, last_name, source, metadata, created_at)
 select
   percytech.current_brand()::brand_id,
   lower(first_name || '.' || last_name || number || '@example.com'),
   '+1555' || lpad(number::text, 7, '0'),
   first_name,
   last_name,
-  stage,
   (enum_range(null::customer_source))[1 + number % 8],
-  case when stage <> 'lead' then created_at + took / 4 end,
-  case when stage in ('trial', 'active', 'churned') then created_at + took / 2 end,
-  case when stage in ('active', 'churned') then created_at + took end,
-  case when stage = 'churned' then created_at + took * 3 end,
+  jsonb_build_object('heads_for', stage, 'takes', took),
   created_at
 from people
