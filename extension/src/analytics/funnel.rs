@@ -26,12 +26,14 @@ struct Question {
     observed_until: i64,
 }
 
-/// An event of a subject.
+/// An event of a subject. It has no padding: parts are sent as they are.
+#[repr(C)]
 #[derive(Clone, Copy)]
 struct Row {
-    subject: u128,
+    /// The halves of its UUID.
+    subject: [u64; 2],
     occurred_at: i64,
-    step: u32,
+    step: u64,
 }
 
 /// How many parts the events are in.
@@ -39,6 +41,8 @@ const PARTS: usize = 256;
 
 struct State {
     question: Question,
+    /// The argument `steps` as it came with the first row: while it comes the same, it need not be read.
+    steps: List<u8>,
     count: usize,
     parts: [List<Row>; PARTS],
 }
@@ -48,10 +52,16 @@ impl Question {
     ///
     /// The call is of `funnel_add`.
     #[expect(unsafe_code, reason = "arguments come by pointer")]
-    unsafe fn of(fcinfo: pg_sys::FunctionCallInfo) -> Self {
+    unsafe fn of(fcinfo: pg_sys::FunctionCallInfo, known: Option<&State>) -> Self {
         // SAFETY: the caller's.
         unsafe {
-            let (labels, steps) = labels(required(fcinfo, 4, "steps"), "steps");
+            let asked = required(fcinfo, 4, "steps");
+            let (labels, steps) = match known {
+                Some(known) if known.steps.as_slice() == bytes(asked) => {
+                    (known.question.labels, known.question.steps)
+                }
+                _ => labels(asked, "steps"),
+            };
             Self {
                 labels,
                 steps,
@@ -69,9 +79,9 @@ impl Question {
         }
     }
 
-    fn step(&self, label: u32) -> Option<u32> {
+    fn step(&self, label: u32) -> Option<u64> {
         let step = self.labels[..self.steps].iter().position(|&other| other == label)?;
-        u32::try_from(step).ok()
+        u64::try_from(step).ok()
     }
 
     /// Whether a chain that began then can still go on after what was observed.
@@ -82,22 +92,36 @@ impl Question {
 
 impl State {
     fn new(memory: Context, question: Question) -> Self {
-        Self { question, count: 0, parts: std::array::from_fn(|_| memory.list()) }
+        Self { question, steps: memory.list(), count: 0, parts: std::array::from_fn(|_| memory.list()) }
+    }
+
+    /// Makes room for so many more events; 54000.
+    fn expect(&mut self, more: usize) {
+        if self.count + more > MAX_EVENTS {
+            raise(&Refused::TooManyEvents);
+        }
+        self.count += more;
     }
 
     fn add(&mut self, row: Row) {
-        if self.count == MAX_EVENTS {
-            raise(&Refused::TooManyEvents);
-        }
-        self.count += 1;
+        self.expect(1);
         push(&mut self.parts[part(row.subject)], row);
     }
 }
 
 /// The part that a subject belongs to: some bits of a product in which all of its own have a share.
-fn part(subject: u128) -> usize {
-    let [a, b, c, d] = [0, 32, 64, 96].map(|shift| subject >> shift & 0xffff_ffff);
-    (((a ^ b ^ c ^ d) * 0x9e37_79b9) >> 24) as usize % PARTS
+fn part([a, b]: [u64; 2]) -> usize {
+    ((a ^ b.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize % PARTS
+}
+
+/// What a value of variable length consists of, as it is.
+#[expect(unsafe_code, reason = "it comes by pointer")]
+unsafe fn bytes<'a>(datum: pg_sys::Datum) -> &'a [u8] {
+    // SAFETY: the caller's.
+    unsafe {
+        let start = datum.cast_mut_ptr::<pg_sys::varlena>();
+        std::slice::from_raw_parts(start.cast::<u8>(), pgrx::varsize_any(start))
+    }
 }
 
 #[pg_extern(sql = false)]
@@ -105,13 +129,18 @@ fn part(subject: u128) -> usize {
 fn funnel_add(fcinfo: pg_sys::FunctionCallInfo) -> Internal {
     // SAFETY: PostgreSQL calls it as aggregates.sql declares it.
     unsafe {
-        let question = Question::of(fcinfo);
-        let state = match state::<State>(fcinfo) {
+        let known = state::<State>(fcinfo);
+        let question = Question::of(fcinfo, known.as_deref());
+        let state = match known {
             Some(state) if state.question == question => state,
             Some(_) => raise(&Refused::Varies("what is asked for")),
             None => {
                 question.check();
-                new_state(fcinfo, |memory| State::new(memory, question))
+                let state = new_state(fcinfo, |memory| State::new(memory, question));
+                let steps = bytes(required(fcinfo, 4, "steps"));
+                reserve(&mut state.steps, steps.len());
+                state.steps.extend_from_slice(steps);
+                state
             }
         };
         let row = (argument(fcinfo, 1), argument(fcinfo, 2), argument(fcinfo, 3));
@@ -119,7 +148,7 @@ fn funnel_add(fcinfo: pg_sys::FunctionCallInfo) -> Internal {
             let occurred_at = timestamp(occurred_at);
             let step = u32::try_from(label.value() & 0xffff_ffff).ok().and_then(|label| question.step(label));
             if let Some(step) = step.filter(|&step| step > 0 || occurred_at < question.entered_before) {
-                let subject = u128::from_ne_bytes(*id.cast_mut_ptr::<[u8; 16]>());
+                let subject = id.cast_mut_ptr::<[u64; 2]>().read_unaligned();
                 state.add(Row { subject, occurred_at, step });
             }
         }
@@ -132,7 +161,8 @@ fn funnel_add(fcinfo: pg_sys::FunctionCallInfo) -> Internal {
 fn funnel_send(fcinfo: pg_sys::FunctionCallInfo) -> Bytea {
     // SAFETY: as above.
     let Some(state) = (unsafe { state::<State>(fcinfo) }) else { return Internal::from(None) };
-    let mut message = Message::new();
+    // The question, how many rows there are in each part, and the rows.
+    let mut message = Message::of(1024 + PARTS * size_of::<usize>() + state.count * size_of::<Row>());
     let question = &state.question;
     message.write(question.steps.to_ne_bytes());
     for label in question.labels {
@@ -141,10 +171,12 @@ fn funnel_send(fcinfo: pg_sys::FunctionCallInfo) -> Bytea {
     for time in [question.window, question.entered_before, question.observed_until] {
         message.write(time.to_ne_bytes());
     }
-    for row in state.parts.iter().flatten() {
-        message.write(row.subject.to_ne_bytes());
-        message.write(row.occurred_at.to_ne_bytes());
-        message.write(row.step.to_ne_bytes());
+    for part in &state.parts {
+        message.write(part.len().to_ne_bytes());
+        // SAFETY: a row is plain numbers, without anything between them.
+        message.write_all(unsafe {
+            std::slice::from_raw_parts(part.as_ptr().cast::<u8>(), size_of_val(part.as_slice()))
+        });
     }
     message.into_bytea()
 }
@@ -167,12 +199,18 @@ fn funnel_combine(fcinfo: pg_sys::FunctionCallInfo) -> Internal {
     if state.question != question {
         raise(&Refused::Varies("what is asked for"));
     }
-    while !received.is_over() {
-        state.add(Row {
-            subject: u128::from_ne_bytes(received.read()),
-            occurred_at: i64::from_ne_bytes(received.read()),
-            step: u32::from_ne_bytes(received.read()),
-        });
+    for at in 0..PARTS {
+        let count = usize::from_ne_bytes(received.read());
+        state.expect(count);
+        let rows = received.read_all(count * size_of::<Row>());
+        let part = &mut state.parts[at];
+        reserve(part, count);
+        // SAFETY: there is room for so many rows, and these bytes were such rows.
+        unsafe {
+            let end = part.as_mut_ptr().add(part.len()).cast::<u8>();
+            end.copy_from_nonoverlapping(rows.as_ptr(), rows.len());
+            part.set_len(part.len() + count);
+        }
     }
     returned(state)
 }

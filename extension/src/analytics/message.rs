@@ -12,8 +12,13 @@ pub struct Message(List<u8>);
 
 impl Message {
     pub fn new() -> Self {
+        Self::of(64)
+    }
+
+    /// One with room for so many bytes, before it takes more.
+    pub fn of(length: usize) -> Self {
         let mut bytes = Context::current().list();
-        reserve(&mut bytes, 64);
+        reserve(&mut bytes, HEADER + length);
         bytes.extend_from_slice(&[0; HEADER]);
         Self(bytes)
     }

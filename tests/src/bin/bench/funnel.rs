@@ -11,6 +11,7 @@ use crate::{ROUNDS, median};
 
 pub const NAME: &str = "a funnel";
 
+const PLAIN: &str = "plain SQL";
 const STEPS: &str = "to_stage = 'lead', to_stage = 'marketing', to_stage = 'trial', to_stage = 'active'";
 
 struct Form {
@@ -63,11 +64,11 @@ fn forms() -> [Form; 5] {
             target: "",
         },
         Form { name: "window_funnel, by customer, hashed", query: levels, settings: "set enable_sort = off", target: "" },
-        Form { name: "plain SQL", query: include_str!("plain_funnel.sql").to_owned(), settings: "", target: "" },
+        Form { name: PLAIN, query: include_str!("plain_funnel.sql").to_owned(), settings: "", target: "" },
     ]
 }
 
-/// For each form: its time, and the ratio to that of plain SQL.
+/// For each form: its time, and the ratio to that of plain SQL, as the server is set up and in one process.
 pub fn measure() -> Vec<Vec<String>> {
     let database = TestDatabase::migrated();
     eprintln!("loading 1,500,000 events of 500,000 customers");
@@ -75,8 +76,32 @@ pub fn measure() -> Vec<Vec<String>> {
     superuser.batch_execute(include_str!("funnel.sql")).unwrap();
     superuser.batch_execute("vacuum (analyze)").unwrap();
 
+    let (mut parallel, answer) = series(&database, "");
+    let (alone, same_answer) = series(&database, "set max_parallel_workers_per_gather = 0");
+    assert_eq!(answer, same_answer);
+    let mut clickhouse = clickhouse(&mut superuser, &answer).into_iter();
+    parallel.extend(clickhouse.next());
+    let alone = alone.into_iter().chain(clickhouse.next());
+    let alone = alone.map(|(name, time, target)| (format!("{name}, in one process"), time, target)).collect();
+    [parallel, alone].into_iter().flat_map(rows).collect()
+}
+
+/// A name, milliseconds, and the ratio that is aimed at.
+type Measured = (String, f64, &'static str);
+
+fn rows(series: Vec<Measured>) -> Vec<Vec<String>> {
+    let plain =
+        series.iter().find(|(name, ..)| name.starts_with(PLAIN)).map_or(f64::NAN, |(_, time, _)| *time);
+    let row = |(name, time, target): Measured| {
+        vec![name, format!("{time:.0}"), format!("{:.2}", time / plain), target.to_owned()]
+    };
+    series.into_iter().map(row).collect()
+}
+
+/// How long each form takes, and what all of them say.
+fn series(database: &TestDatabase, settings: &str) -> (Vec<Measured>, String) {
     let forms = forms();
-    let mut clients: Vec<Client> = forms.iter().map(|form| client(&database, form)).collect();
+    let mut clients: Vec<Client> = forms.iter().map(|form| client(database, form, settings)).collect();
     let mut times = vec![Vec::new(); forms.len()];
     let mut answer = None;
     for round in 1..=ROUNDS {
@@ -88,23 +113,16 @@ pub fn measure() -> Vec<Vec<String>> {
             assert_eq!(*answer.get_or_insert_with(|| said.clone()), said, "{}", form.name);
         }
     }
-    let times: Vec<f64> = times.into_iter().map(median).collect();
-    let plain = times[times.len() - 1];
-    let row = |name: &str, time: f64, target: &str| {
-        vec![name.to_owned(), format!("{time:.0}"), format!("{:.2}", time / plain), target.to_owned()]
-    };
-    let mut rows: Vec<_> =
-        forms.iter().zip(&times).map(|(form, time)| row(form.name, *time, form.target)).collect();
-    for (name, time) in clickhouse(&mut superuser, &answer.unwrap_or_default()) {
-        rows.push(row(name, time, ""));
-    }
-    rows
+    let measured =
+        forms.iter().zip(times).map(|(form, times)| (form.name.to_owned(), median(times), form.target));
+    (measured.collect(), answer.unwrap_or_default())
 }
 
-fn client(database: &TestDatabase, form: &Form) -> Client {
+fn client(database: &TestDatabase, form: &Form, settings: &str) -> Client {
     let mut client =
         if form.name.starts_with("journey") { database.connect(APP) } else { database.superuser() };
-    client.batch_execute("set app.current_brand = 'gnymble'; set work_mem = '256MB'").unwrap();
+    client.batch_execute("set app.current_brand = 'gnymble'").unwrap();
+    client.batch_execute(settings).unwrap();
     client.batch_execute(form.settings).unwrap();
     client
 }
@@ -121,7 +139,7 @@ fn said(client: &mut Client, query: &str) -> String {
 }
 
 /// What ClickHouse takes with all cores, and with one; nothing where it is not there.
-fn clickhouse(superuser: &mut Client, answer: &str) -> Vec<(&'static str, f64)> {
+fn clickhouse(superuser: &mut Client, answer: &str) -> Vec<Measured> {
     let directory = directory_of(&[("clickhouse.py", include_str!("clickhouse.py"))]);
     let events = directory.path().join("events.tsv");
     let mut file = std::fs::File::create(&events).unwrap();
@@ -144,13 +162,12 @@ fn clickhouse(superuser: &mut Client, answer: &str) -> Vec<(&'static str, f64)> 
         return Vec::new();
     };
     let text = String::from_utf8(output.stdout).unwrap();
-    ["ClickHouse in process, all cores", "ClickHouse in process, one core"]
-        .into_iter()
-        .zip(text.lines())
-        .map(|(name, line)| {
+    text.lines()
+        .map(|line| {
             let mut words = line.split(' ');
-            assert_eq!(words.next(), Some(answer), "{name}");
-            (name, median(words.map(|seconds| seconds.parse::<f64>().unwrap() * 1000.0).collect()))
+            assert_eq!(words.next(), Some(answer), "ClickHouse");
+            let times = words.map(|seconds| seconds.parse::<f64>().unwrap() * 1000.0).collect();
+            ("ClickHouse within Python".to_owned(), median(times), "")
         })
         .collect()
 }

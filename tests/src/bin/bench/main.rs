@@ -122,7 +122,9 @@ fn main() {
     let is_chosen = |name: &str| chosen.as_ref().is_none_or(|chosen| name.contains(chosen));
     let rows: Vec<_> =
         pairs.iter().filter(|pair| is_chosen(pair.name)).map(|pair| compare(&database, pair)).collect();
-    println!("{}", table(&["", "isolated (ms)", "plain (ms)", "ratio", "target"], &rows));
+    if !rows.is_empty() {
+        println!("{}", table(&["", "isolated (ms)", "plain (ms)", "ratio", "target"], &rows));
+    }
     if is_chosen(inbound::NAME) {
         let rows = inbound::measure();
         println!("{}", table(&["", "tps", "TPC-B-like tps", "ratio", "target"], &rows));
