@@ -8,6 +8,9 @@ use pgrx::prelude::*;
 use super::arguments::{conditions, required};
 use crate::refusal::raise;
 
+/// The most conditions there may be: a bit each.
+const MOST: u32 = u32::BITS;
+
 #[derive(Clone, Copy)]
 struct State {
     count: u32,
@@ -15,10 +18,11 @@ struct State {
 }
 
 impl State {
+    /// Anybody may call the parts of the aggregate with any number: there are never more conditions than possible.
     fn of(state: i64) -> Self {
         let [count, met] =
             [state >> 32, state].map(|half| u32::try_from(half & 0xffff_ffff).unwrap_or(u32::MAX));
-        Self { count, retention: Retention { met } }
+        Self { count: count.min(MOST), retention: Retention { met } }
     }
 
     fn into_i64(self) -> i64 {
@@ -42,7 +46,7 @@ fn retention_add(fcinfo: pg_sys::FunctionCallInfo) -> i64 {
         let state = super::arguments::argument(fcinfo, 0).map(super::arguments::timestamp);
         (state.map(State::of), conditions(required(fcinfo, 1, "conditions"), "conditions"))
     };
-    let row = State { count: u32::try_from(count).unwrap_or(u32::MAX), retention: Retention { met: bits } };
+    let row = State { count: u32::try_from(count).unwrap_or(MOST), retention: Retention { met: bits } };
     state.map_or(row, |state| state.combine(row)).into_i64()
 }
 

@@ -375,4 +375,7 @@ fn their_parts_cannot_be_called_by_hand() {
         let error = error_of(&mut app, &format!("select {call}"));
         assert_ne!(*error.code(), SqlState::INTERNAL_ERROR, "{call}: {error}");
     }
+    // But for the parts of retention, whose state is a number.
+    let conditions: i32 = value(&mut app, "select cardinality(percytech.retention_result(-1))");
+    assert_eq!(conditions, 32);
 }
