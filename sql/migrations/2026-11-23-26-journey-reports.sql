@@ -30,9 +30,9 @@ comment on column journey_funnel_step.customers is 'How many came so far: to thi
 comment on column journey_funnel_step.undecided is
   'How many have not come so far, and still may, since their window is open.';
 comment on column journey_funnel_step.conversion is
-  'The share of those who entered that came so far; who is undecided is not counted. NULL where nobody is.';
+  'The share of those who entered that came so far, of all whose window is over; NULL where nobody''s is.';
 comment on column journey_funnel_step.step_conversion is
-  'The share of those who came to the step before that came so far; who may still take this step is not counted. NULL for the first.';
+  'The share of those who came to the step before that came so far, of all whose window is over; NULL for the first.';
 comment on column journey_funnel_step.median_time is
   'The median of the times from the step before to this one; NULL for the first, and where nobody came so far.';
 
@@ -106,14 +106,14 @@ create type source_conversion as (
 
 comment on type source_conversion is 'A row of source_performance: a source, and what became of its customers.';
 comment on column source_conversion.source is 'How the customers came.';
-comment on column source_conversion.leads is 'How many came.';
+comment on column source_conversion.leads is 'How many came, but for those who were active at once: when they had come, nobody knows.';
 comment on column source_conversion.subscribed is 'How many of them became active within the window.';
 comment on column source_conversion.undecided is 'How many have not, and still may, since their window is open.';
-comment on column source_conversion.sample_size is 'leads without undecided: what conversion is a share of.';
-comment on column source_conversion.conversion is 'subscribed / sample_size; NULL where that is 0.';
+comment on column source_conversion.sample_size is 'The leads whose window is over: what conversion is a share of.';
+comment on column source_conversion.conversion is 'The share of the sample that became active within the window; NULL where there is no sample.';
 comment on column source_conversion.lower_limit is 'Wilson''s lower 95 % limit of conversion.';
 comment on column source_conversion.upper_limit is 'Wilson''s upper 95 % limit of conversion.';
-comment on column source_conversion.median_days is 'The median of the days until they subscribed, of those who did.';
+comment on column source_conversion.median_days is 'The median of the days until they subscribed, of those of the sample who did.';
 
 -- The checks of what reports are asked for. They are called as the caller, who may call them.
 create function check_report_span(since timestamptz, until timestamptz) returns void
@@ -282,10 +282,13 @@ create function journey_funnel(
             listed.stage,
             groups.source,
             coalesce(counted.subjects, 0) as customers,
-            coalesce(counted.waiting, 0) as waiting,
             counted.median_time,
+            counted.decided,
             first_value(coalesce(counted.subjects, 0)) over steps_of_group as entered,
-            lag(counted.subjects - counted.waiting) over steps_of_group as decided_before,
+            -- Only whose window is over is counted in a share, those who were quick as well: else it would be the higher, the
+            -- more came lately.
+            first_value(counted.decided) over steps_of_group as decided_at_first,
+            lag(counted.decided) over steps_of_group as decided_before,
             coalesce(
               sum(counted.waiting) over (partition by groups.source order by listed.step rows between unbounded preceding and 1 preceding),
               0
@@ -301,8 +304,8 @@ create function journey_funnel(
           counts.source,
           counts.customers,
           counts.undecided,
-          counts.customers / nullif(counts.entered - counts.undecided, 0)::double precision,
-          counts.customers / nullif(counts.decided_before, 0)::double precision,
+          counts.decided / nullif(counts.decided_at_first, 0)::double precision,
+          counts.decided / nullif(counts.decided_before, 0)::double precision,
           counts.median_time
         from counts
         where not by_source or counts.entered > 0
@@ -469,6 +472,8 @@ create function time_to_subscription(
           left join subscribers on subscribers.customer_id = arrivals.customer_id
           where arrivals.brand_id = brand
             and arrivals.position = 1
+            -- Who came as a subscriber had subscribed before, nobody knows how soon.
+            and arrivals.to_stage <> 'active'
             and arrivals.occurred_at >= since
             and arrivals.occurred_at < until
         ),
@@ -529,6 +534,8 @@ create function source_performance(
           left join subscribers on subscribers.customer_id = arrivals.customer_id
           where arrivals.brand_id = brand
             and arrivals.position = 1
+            -- Who came as a subscriber had subscribed before, nobody knows how soon.
+            and arrivals.to_stage <> 'active'
             and arrivals.occurred_at >= since
             and arrivals.occurred_at < until
         ),
@@ -547,8 +554,11 @@ create function source_performance(
             count(*) as leads,
             count(*) filter (where leads.is_subscribed) as subscribed,
             count(*) filter (where not leads.is_subscribed and leads.is_open) as undecided,
-            count(*) filter (where leads.is_subscribed or not leads.is_open) as sample_size,
-            percentile_cont(0.5) within group (order by leads.days) filter (where leads.is_subscribed) as median_days
+            -- Who was quick is not counted before the others are: else the share would be the higher, the more came lately.
+            count(*) filter (where not leads.is_open) as sample_size,
+            count(*) filter (where leads.is_subscribed and not leads.is_open) as converted,
+            percentile_cont(0.5) within group (order by leads.days) filter (where leads.is_subscribed and not leads.is_open)
+              as median_days
           from leads
           group by leads.source
         ),
@@ -556,7 +566,7 @@ create function source_performance(
           select
             counts.*,
             nullif(counts.sample_size, 0)::double precision as n,
-            counts.subscribed / nullif(counts.sample_size, 0)::double precision as p
+            counts.converted / nullif(counts.sample_size, 0)::double precision as p
           from counts
         ),
         -- Wilson's limits: the middle, and how far they are from it.

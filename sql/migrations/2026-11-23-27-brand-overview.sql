@@ -20,7 +20,7 @@ comment on column brand_overview_group.customers is
   'How many these are; never fewer than percytech.smallest_group. NULL where the whole brand has fewer.';
 comment on column brand_overview_group.share is 'Their share of the brand''s customers.';
 comment on column brand_overview_group.median_days_to_subscription is
-  'The median of the days from when they came until they first became active, to one decimal, of those who did; NULL where these are fewer than percytech.smallest_group.';
+  'The median of the days from when they came until they first became active, to one decimal, of those who did and were not so when they came; NULL where these are fewer than percytech.smallest_group.';
 
 -- The groups of one brand. A group too small to be shown goes to the others, the smallest first; and so do larger ones, as
 -- long as the others are too few themselves. Source other, where it has to do with such groups, is one of them.
@@ -48,7 +48,11 @@ create function count_brand_overview(brand brand_id, smallest integer) returns s
             date_part('epoch', subscribers.subscribed_at - arrivals.occurred_at) / 86400 as days
           from public.customers
           left join public.customer_stage_transitions as arrivals
-            on arrivals.brand_id = brand and arrivals.customer_id = customers.id and arrivals.position = 1
+            on arrivals.brand_id = brand
+            and arrivals.customer_id = customers.id
+            and arrivals.position = 1
+            -- Who came as a subscriber had subscribed before, nobody knows how soon.
+            and arrivals.to_stage <> 'active'
           left join subscribers on subscribers.customer_id = customers.id
           cross join lateral (
             values ('stage', customers.stage::text), ('source', customers.source::text)

@@ -150,7 +150,7 @@ create aggregate state_durations(state text, occurred_at timestamptz) (
 );
 
 comment on aggregate state_durations(text, timestamptz) is
-  'The time that one customer spent in each state, by the events that brought it there: {"state": {"visits": how many, "seconds": altogether, "is_current": whether it is there still}}. The current visit counts until the last event. Rows with NULL are left out; NULL of no rows. 22008 for an infinite time, 54000 for more than 1000 states.';
+  'The time that one customer spent in each state, by the events that brought it there: {"state": {"visits": how many, "seconds": altogether, "is_current": whether it is there still}}. The current visit counts until the last event. Rows with NULL are left out; NULL of no rows. 22008 for an infinite time, 54000 for more than 1000 states, or a name of more than 1000 bytes.';
 
 -- funnel
 
@@ -158,6 +158,7 @@ create type funnel_step as (
   step integer,
   subjects bigint,
   waiting bigint,
+  decided bigint,
   median_time interval
 );
 
@@ -165,6 +166,8 @@ comment on type funnel_step is 'A step of a funnel.';
 comment on column funnel_step.step is 'The step, from 1.';
 comment on column funnel_step.subjects is 'How many came to it.';
 comment on column funnel_step.waiting is 'How many of them came no further yet, and still may: their window is not over.';
+comment on column funnel_step.decided is
+  'How many of those who came to it began so long ago that their window is over: shares are taken of these, for who came early would count, and who will come late would not.';
 comment on column funnel_step.median_time is 'The median of the time from the step before; NULL for the first.';
 
 create function funnel_add(
@@ -233,6 +236,23 @@ comment on function funnel_add(internal, uuid, timestamptz, anyenum, anyarray, i
 comment on function funnel_send(internal) is 'Part of the aggregate funnel: what a parallel process sends.';
 comment on function funnel_combine(internal, internal) is 'Part of the aggregate funnel: adds what a parallel process has sent.';
 comment on function funnel_steps(internal) is 'Part of the aggregate funnel: the steps.';
+
+-- The parts are for the aggregates, which run them as their owner.
+do $$
+declare
+  part regprocedure;
+begin
+  for part in
+    select pg_proc.oid
+    from pg_proc
+    where pronamespace = '@extschema@'::regnamespace
+      and prokind = 'f'
+      and proname ~ '^(window_funnel|retention|kaplan_meier|state_durations|funnel|aggregate_state)_'
+  loop
+    execute format('revoke all on function %s from public', part);
+  end loop;
+end
+$$;
 
 -- Functions of their arguments alone: for PUBLIC, on purpose.
 grant execute on function window_funnel(interval, timestamptz, variadic boolean[]) to public;

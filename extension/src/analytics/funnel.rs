@@ -222,9 +222,11 @@ fn funnel_steps(fcinfo: pg_sys::FunctionCallInfo) -> Internal {
     let Some(state) = (unsafe { state::<State>(fcinfo) }) else { return Internal::from(None) };
     let question = &state.question;
     let memory = Context::current();
-    // How many came to each level and no further, how many of them may still go on, and how long each step took.
+    // How many came to each level and no further, how many of them may still go on, of how many it is decided, and how long
+    // each step took.
     let mut levels = [0_i64; MAX_STEPS + 1];
     let mut waiting = [0_i64; MAX_STEPS + 1];
+    let mut decided = [0_i64; MAX_STEPS + 1];
     let mut durations: [List<i64>; MAX_STEPS] = std::array::from_fn(|_| memory.list());
     let mut events = memory.list();
     for part in &mut state.parts {
@@ -239,7 +241,9 @@ fn funnel_steps(fcinfo: pg_sys::FunctionCallInfo) -> Internal {
             let chain = chain(&mut events, question.steps, question.window);
             let level = chain.times().len();
             levels[level] += 1;
-            if level < question.steps && chain.last_entry().is_some_and(|entry| question.is_open(entry)) {
+            if !chain.last_entry().is_some_and(|entry| question.is_open(entry)) {
+                decided[level] += 1;
+            } else if level < question.steps {
                 waiting[level] += 1;
             }
             for (taken, step) in chain.times().windows(2).zip(&mut durations[1..]) {
@@ -253,6 +257,7 @@ fn funnel_steps(fcinfo: pg_sys::FunctionCallInfo) -> Internal {
             i32::try_from(step).unwrap_or(i32::MAX).into_datum(),
             levels[step..].iter().sum::<i64>().into_datum(),
             waiting[step].into_datum(),
+            decided[step..].iter().sum::<i64>().into_datum(),
             median.map(interval),
         ]
     });

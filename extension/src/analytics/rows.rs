@@ -1,7 +1,10 @@
 //! An array of rows, as what an aggregate returns.
 
+use percytech_core::analytics::refused::{MAX_POINTS, Refused};
 use pgrx::datum::Internal;
 use pgrx::prelude::*;
+
+use crate::refusal::raise;
 
 use super::memory::{Context, push};
 
@@ -25,6 +28,9 @@ pub unsafe fn array<const N: usize>(
         let columns = pg_sys::lookup_rowtype_tupdesc_copy(row_type, -1);
         let mut tuples = Context::current().list();
         for row in rows {
+            if tuples.len() == MAX_POINTS {
+                raise(&Refused::TooManyPoints);
+            }
             let mut values = row.map(|column| column.unwrap_or(pg_sys::Datum::null()));
             let mut nulls = row.map(|column| column.is_none());
             let tuple = pg_sys::heap_form_tuple(columns, values.as_mut_ptr(), nulls.as_mut_ptr());

@@ -1,6 +1,6 @@
 //! `percytech.state_durations`: the states of one customer, and the time in each.
 
-use percytech_core::analytics::refused::{MAX_EVENTS, MAX_STATES, Refused};
+use percytech_core::analytics::refused::{MAX_EVENTS, MAX_STATE_LENGTH, MAX_STATES, Refused};
 use percytech_core::analytics::state_durations::{Event, spent};
 use pgrx::datum::Internal;
 use pgrx::prelude::*;
@@ -20,6 +20,9 @@ impl State {
     fn place(&mut self, name: &[u8]) -> u32 {
         let known = self.names.iter().position(|other| other.as_slice() == name);
         let place = known.unwrap_or_else(|| {
+            if name.len() > MAX_STATE_LENGTH {
+                raise(&Refused::LongState);
+            }
             if self.names.len() == MAX_STATES {
                 raise(&Refused::TooManyStates);
             }

@@ -179,7 +179,7 @@ fn the_smallest_group_is_not_the_analysts_to_choose() {
     customers(&mut superuser, "gnymble", "lead", "website", 3);
     let login = analyst(&database);
     for attempt in
-        ["set percytech.smallest_group = 2", "select set_config('percytech.smallest_group', '2', false)"]
+        ["set percytech.smallest_group = 3", "select set_config('percytech.smallest_group', '3', false)"]
     {
         // Also as the first that a session does, before the library is there.
         let mut fresh = database.connect(&login);
@@ -272,7 +272,7 @@ fn nobody_stands_out_and_everybody_is_counted_whatever_the_groups() {
     let mut folded = 0;
     for seed in 1..=60 {
         let mut random = Random::new(seed);
-        let smallest = i64::try_from(2 + random.below(9)).unwrap();
+        let smallest = i64::try_from(3 + random.below(8)).unwrap();
         client.batch_execute(&format!("begin; set local percytech.smallest_group = {smallest}")).unwrap();
         for brand in BRANDS {
             let most = 1 + random.below(14);

@@ -281,7 +281,7 @@ pub fn sources(report: &Report) -> Option<Chart> {
             shares.join("; ")
         ),
         legend: vec![
-            Key { class: "point", text: "of the customers of whom it is known".to_owned() },
+            Key { class: "point", text: "of the customers whose window is over".to_owned() },
             Key { class: "whisker", text: format!("{} limits", percent(0.95)) },
         ],
         drawings: [drawing(Page::Narrow), drawing(Page::Wide)],

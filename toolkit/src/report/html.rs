@@ -81,7 +81,7 @@ fn funnel(report: &Report) -> Section {
         sentence: words::funnel(report),
         note: format!(
             "Customers who came in this time, and how far they went within {}. Who has not reached a stage and still \
-             may is not counted as lost, and not in the percentages.",
+             may is not counted as lost. The percentages are of those whose window is over.",
             words::days(report.funnel_window_days)
         ),
         chart: chart::funnel(report),

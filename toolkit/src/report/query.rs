@@ -34,9 +34,9 @@ pub struct FunnelStep {
     pub customers: i64,
     /// How many have not, and still may.
     pub undecided: i64,
-    /// Of those who entered and of whom it is known, how many reached it.
+    /// Of those who entered and whose window is over, how many reached it.
     pub conversion: Option<f64>,
-    /// Of those who reached the step before and of whom it is known.
+    /// Of those of them who reached the step before.
     pub step_conversion: Option<f64>,
     /// The median time from the step before.
     pub median_seconds: Option<f64>,
@@ -106,7 +106,7 @@ pub struct SourceLine {
     pub subscribed: i64,
     /// How many have not, and still may.
     pub undecided: i64,
-    /// How many it is known of.
+    /// Of how many the window is over.
     pub sample_size: i64,
     /// Of those, how many subscribed.
     pub conversion: Option<f64>,

@@ -58,7 +58,7 @@ pub fn funnel(report: &Report) -> Table {
         ]
     });
     Table::new(
-        "The stages of the funnel: shares of all and of the stage before, of whom it is known, and the median time from it",
+        "The stages of the funnel: shares of all and of the stage before, of those whose window is over, and the median time from it",
         &["Stage", "Reached", "May still", "Of all", "Of before", "Median"],
         rows.collect(),
     )
@@ -167,7 +167,7 @@ pub fn quartiles(report: &Report) -> Table {
     });
     Table::new(
         "By when customers subscribe",
-        &["Of the customers", "Have subscribed within", &confident(report)],
+        &["Of the customers", "Have subscribed after (whole days)", &confident(report)],
         rows.to_vec(),
     )
 }

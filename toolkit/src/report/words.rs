@@ -1,6 +1,6 @@
 //! What the numbers say, in words: a sentence for each report, and numbers as people write them.
 
-use super::{CurvePoint, Report, RetentionCell, SourceLine};
+use super::{CurvePoint, FunnelStep, Report, RetentionCell, SourceLine};
 
 const DAY: f64 = 86_400.0;
 const HOUR: f64 = 3_600.0;
@@ -125,28 +125,40 @@ pub fn empty(report: &Report) -> String {
     }
 }
 
+/// The stages of these steps: marketing, trial and active.
+fn listed(steps: &[FunnelStep]) -> String {
+    let stages: Vec<_> = steps.iter().map(|step| label(Some(&step.stage))).collect();
+    match stages.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => stages.concat(),
+    }
+}
+
 /// What the funnel says.
 pub fn funnel(report: &Report) -> String {
     let steps = &report.journey_funnel;
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
         return "The funnel has no steps.".to_owned();
     };
-    let (first_stage, last_stage) = (label(Some(&first.stage)), label(Some(&last.stage)));
+    let first_stage = label(Some(&first.stage));
     if first.customers == 0 {
         return format!("No customer came to the stage {first_stage} in this time.");
     }
     let within = days(report.funnel_window_days);
-    let known = last.conversion.filter(|_| first.customers > last.undecided);
+    let known = last.conversion;
     let reached = match known {
         Some(share) => format!(
-            "Of {} who came to the stage {first_stage}, {} reached {last_stage} within {within}: {} of those of whom it is known.",
+            "Of {} who came to the stage {first_stage}, {} went on to {} in this order within {within}: {} of those whose \
+             {within} are over.",
             customers(first.customers),
             none_or(last.customers),
+            listed(&steps[1..]),
             percent(share)
         ),
         None => format!(
-            "{} came to the stage {first_stage}; it is not known yet whether they reach {last_stage} within {within}.",
-            customers(first.customers)
+            "{} came to the stage {first_stage}; it is not known yet whether they go on to {} in this order within {within}.",
+            customers(first.customers),
+            listed(&steps[1..])
         ),
     };
     let waiting = known
@@ -195,11 +207,12 @@ pub fn time_to_subscription(report: &Report) -> String {
     };
     match day_of(curve, 0.5, |point| Some(point.waiting)) {
         Some(0) => format!("Half of the customers subscribe on the day they come; {not_yet}."),
-        Some(day) => format!("Half of the customers subscribe within {}; {not_yet}.", days(day)),
+        // Days are rounded down.
+        Some(day) => format!("Half of the customers subscribe within {}; {not_yet}.", days(day + 1)),
         None if last.waiting >= 1.0 => format!("No customer has subscribed so far; {not_yet}."),
         None => format!(
             "Within {}, {} of the customers subscribe, which is fewer than half; {not_yet}.",
-            days(last.days),
+            days(last.days + 1),
             fewer_than_half(1.0 - last.waiting)
         ),
     }
@@ -234,13 +247,23 @@ pub fn sources(report: &Report) -> String {
     };
     let name = label(best.source.as_deref());
     let subscribed = format!(
-        "Of the customers from {name} of whom it is known, {} subscribed within {within}",
+        "Of the customers from {name} whose {within} are over, {} subscribed within them",
         percent(share)
     );
     let others: Vec<_> = ranked[1..].iter().filter(|line| line.conversion.is_some()).collect();
     let near = others.iter().filter(|line| line.upper_limit >= best.lower_limit).count();
+    let as_many = others.iter().filter(|line| line.conversion >= best.conversion).count();
+    if share <= 0.0 {
+        return format!(
+            "Nobody whose {within} are over subscribed within them, from whatever source.{not_yet}"
+        );
+    }
     let compared = match (others.len(), near) {
         (0, _) => String::new(),
+        (_, _) if as_many > 0 => ", and as many from another source".to_owned(),
+        (compared, 0) if compared < ranked.len() - 1 => {
+            ", more than from any other source of which it is known".to_owned()
+        }
         (_, 0) => ", more than from any other source".to_owned(),
         (_, 1) => ", the most; the limits of another source overlap with theirs".to_owned(),
         (..) => format!(", the most; the limits of {near} other sources overlap with theirs"),
@@ -261,13 +284,13 @@ pub fn stages(report: &Report) -> String {
     match longest {
         None => "No stay in a stage is over yet.".to_owned(),
         Some((line, median)) => format!(
-            "Customers stay longest in {}: half of the stays there that are over took {} or more{}.",
+            "Of the stays that are over, those in {} were the longest: half of them took {} or more{}.",
             label(Some(&line.stage)),
             duration(median),
             match line.still_there {
                 0 => String::new(),
-                1 => ", and 1 is not over".to_owned(),
-                still => format!(", and {} are not over", count(still)),
+                1 => ", and 1 there is not over".to_owned(),
+                still => format!(", and {} there are not over", count(still)),
             }
         ),
     }
@@ -369,12 +392,12 @@ mod tests {
         );
         assert_eq!(
             curve(&[point(1, 4, 1, 0, 0.75), point(41, 3, 1, 0, 0.500_000_000_1), point(50, 2, 0, 2, 0.5)]),
-            "Half of the customers subscribe within 41 days; of 50 % it is not known yet."
+            "Half of the customers subscribe within 42 days; of 50 % it is not known yet."
         );
-        assert!(curve(&[point(9, 2, 1, 1, 0.500_1)]).starts_with("Within 9 days, 49.9 % of the customers"));
+        assert!(curve(&[point(9, 2, 1, 1, 0.500_1)]).starts_with("Within 10 days, 49.9 % of the customers"));
         assert_eq!(
             curve(&[point(1, 4, 1, 0, 0.75), point(2, 3, 0, 3, 0.75)]),
-            "Within 2 days, 25 % of the customers subscribe, which is fewer than half; of 75 % it is not known yet."
+            "Within 3 days, 25 % of the customers subscribe, which is fewer than half; of 75 % it is not known yet."
         );
     }
 
@@ -404,7 +427,7 @@ mod tests {
         assert_eq!(said(&[]), "No customer came in this time.");
         assert_eq!(
             said(&[low.clone(), high.clone()]),
-            "Of the customers from organic of whom it is known, 60 % subscribed within 90 days, more than from any other source. \
+            "Of the customers from organic whose 90 days are over, 60 % subscribed within them, more than from any other source. \
              Of 3 customers it is not known yet."
         );
         let near = source("referral", Some(0.59), 0.4, 0.7, 0);

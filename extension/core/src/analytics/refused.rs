@@ -10,6 +10,12 @@ pub const MAX_EVENTS: usize = 1 << 25;
 /// The most different states that a customer may be in.
 pub const MAX_STATES: usize = 1000;
 
+/// The most bytes that the name of a state has.
+pub const MAX_STATE_LENGTH: usize = 1000;
+
+/// The most points that a curve has: what fits into an array.
+pub const MAX_POINTS: usize = 1 << 23;
+
 /// Why the arguments of an aggregate are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -37,9 +43,15 @@ pub enum Refused {
     /// A step that is there twice.
     #[error("a step is there twice")]
     Repeated,
+    /// More points than an array holds.
+    #[error("the curve has too many points")]
+    TooManyPoints,
     /// More than a state holds.
     #[error("there are too many events")]
     TooManyEvents,
+    /// A state with more to its name than a name has.
+    #[error("the name of a state is too long")]
+    LongState,
     /// More states than anybody is in.
     #[error("there are too many states")]
     TooManyStates,
@@ -48,9 +60,9 @@ pub enum Refused {
 impl Refusal for Refused {
     fn sqlstate(&self) -> &'static str {
         match self {
-            Self::Null(_) => "22004",                             // null_value_not_allowed
-            Self::TooManyEvents | Self::TooManyStates => "54000", // program_limit_exceeded
-            _ => "22023",                                         // invalid_parameter_value
+            Self::Null(_) => "22004", // null_value_not_allowed
+            Self::TooManyEvents | Self::TooManyStates | Self::LongState | Self::TooManyPoints => "54000", // program_limit_exceeded
+            _ => "22023", // invalid_parameter_value
         }
     }
 
@@ -59,6 +71,8 @@ impl Refusal for Refused {
             Self::TooMany(_) => Some(format!("At most {MAX_STEPS} are possible.")),
             Self::TooManyEvents => Some(format!("At most {MAX_EVENTS} are possible.")),
             Self::TooManyStates => Some(format!("At most {MAX_STATES} are possible.")),
+            Self::LongState => Some(format!("It has at most {MAX_STATE_LENGTH} bytes.")),
+            Self::TooManyPoints => Some(format!("At most {MAX_POINTS} are possible.")),
             _ => None,
         }
     }
@@ -74,7 +88,8 @@ impl Refusal for Refused {
             Self::TooMany(_) => "Leave out those that matter least.",
             Self::Repeated => "Write each step once.",
             Self::TooManyEvents => "Look at a shorter time, or at fewer customers.",
-            Self::TooManyStates => "A state is one of a few, such as a stage.",
+            Self::TooManyPoints => "Round the durations, such as to whole days.",
+            Self::TooManyStates | Self::LongState => "A state is one of a few, such as a stage.",
         };
         Some(hint.to_owned())
     }

@@ -67,11 +67,11 @@ select
   rows_wanted.source,
   count(*) filter (where best.level >= rows_wanted.step),
   count(*) filter (where best.level < rows_wanted.step and best.is_open),
-  count(*) filter (where best.level >= rows_wanted.step)::float8
-    / nullif(count(*) filter (where best.level >= rows_wanted.step or best.level is not null and not best.is_open), 0),
+  count(*) filter (where best.level >= rows_wanted.step and not best.is_open)::float8
+    / nullif(count(*) filter (where not best.is_open), 0),
   case when rows_wanted.step > 1 then
-    count(*) filter (where best.level >= rows_wanted.step)::float8
-      / nullif(count(*) filter (where best.level >= rows_wanted.step or best.level = rows_wanted.step - 1 and not best.is_open), 0)
+    count(*) filter (where best.level >= rows_wanted.step and not best.is_open)::float8
+      / nullif(count(*) filter (where best.level >= rows_wanted.step - 1 and not best.is_open), 0)
   end,
   case when rows_wanted.step > 1 then (
     select floor((taken[(cardinality(taken) + 1) / 2] + taken[cardinality(taken) / 2 + 1]) * 500000) / 1000000

@@ -22,6 +22,7 @@ with leads as (
   join customer_stage_transitions as came
     on came.brand_id = customers.brand_id and came.customer_id = customers.id and came.position = 1
   where customers.brand_id = :brand
+    and came.to_stage::text not in ('active')
     and came.occurred_at >= :since::timestamptz
     and came.occurred_at < :until::timestamptz
 ),
@@ -31,8 +32,9 @@ counts as (
     count(*) as leads,
     count(*) filter (where is_subscribed) as subscribed,
     count(*) filter (where not is_subscribed and now() - came_at <= :window::interval) as undecided,
-    count(*) filter (where is_subscribed or now() - came_at > :window::interval)::float8 as n,
-    array_agg(days order by days) filter (where is_subscribed) as days
+    count(*) filter (where now() - came_at > :window::interval)::float8 as n,
+    count(*) filter (where is_subscribed and now() - came_at > :window::interval) as converted,
+    array_agg(days order by days) filter (where is_subscribed and now() - came_at > :window::interval) as days
   from leads
   group by source
 ),
@@ -40,7 +42,7 @@ terms as (
   select
     *,
     1.959963984540054 ^ 2 / nullif(n, 0) as z2_by_n,
-    subscribed / nullif(n, 0) as p
+    converted / nullif(n, 0) as p
   from counts
 )
 select

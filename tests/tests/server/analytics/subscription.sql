@@ -13,6 +13,7 @@ with subjects as (
     where moves.brand_id = customers.brand_id and moves.customer_id = customers.id and moves.to_stage = 'active'
   ) as subscribed
   where customers.brand_id = :brand
+    and came.to_stage::text not in ('active')
     and came.occurred_at >= :since::timestamptz
     and came.occurred_at < :until::timestamptz
 ),
