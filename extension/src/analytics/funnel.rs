@@ -52,23 +52,25 @@ impl Question {
     ///
     /// The call is of `funnel_add`.
     #[expect(unsafe_code, reason = "arguments come by pointer")]
-    unsafe fn of(fcinfo: pg_sys::FunctionCallInfo, known: Option<&State>) -> Self {
+    unsafe fn of(fcinfo: pg_sys::FunctionCallInfo) -> Self {
         // SAFETY: the caller's.
         unsafe {
-            let asked = required(fcinfo, 4, "steps");
-            let (labels, steps) = match known {
-                Some(known) if known.steps.as_slice() == bytes(asked) => {
-                    (known.question.labels, known.question.steps)
-                }
-                _ => labels(asked, "steps"),
-            };
-            Self {
-                labels,
-                steps,
-                window: window_of(required(fcinfo, 5, "within_window")),
-                entered_before: timestamp(required(fcinfo, 6, "entered_before")),
-                observed_until: timestamp(required(fcinfo, 7, "observed_until")),
-            }
+            let (labels, steps) = labels(required(fcinfo, 4, "steps"), "steps");
+            let [window, entered_before, observed_until] = Self::times(fcinfo);
+            Self { labels, steps, window, entered_before, observed_until }
+        }
+    }
+
+    /// The window, and the two ends.
+    #[expect(unsafe_code, reason = "arguments come by pointer")]
+    unsafe fn times(fcinfo: pg_sys::FunctionCallInfo) -> [i64; 3] {
+        // SAFETY: the caller's.
+        unsafe {
+            [
+                window_of(required(fcinfo, 5, "within_window")),
+                timestamp(required(fcinfo, 6, "entered_before")),
+                timestamp(required(fcinfo, 7, "observed_until")),
+            ]
         }
     }
 
@@ -93,6 +95,19 @@ impl Question {
 impl State {
     fn new(memory: Context, question: Question) -> Self {
         Self { question, steps: memory.list(), count: 0, parts: std::array::from_fn(|_| memory.list()) }
+    }
+
+    /// Whether a row asks the same as those before.
+    #[expect(unsafe_code, reason = "arguments come by pointer")]
+    unsafe fn is_asked(&self, fcinfo: pg_sys::FunctionCallInfo) -> bool {
+        let Question { window, entered_before, observed_until, .. } = self.question;
+        // SAFETY: the caller's.
+        unsafe {
+            let steps = required(fcinfo, 4, "steps");
+            Question::times(fcinfo) == [window, entered_before, observed_until]
+                && (self.steps.as_slice() == bytes(steps)
+                    || labels(steps, "steps") == (self.question.labels, self.question.steps))
+        }
     }
 
     /// Makes room for so many more events; 54000.
@@ -129,12 +144,11 @@ unsafe fn bytes<'a>(datum: pg_sys::Datum) -> &'a [u8] {
 fn funnel_add(fcinfo: pg_sys::FunctionCallInfo) -> Internal {
     // SAFETY: PostgreSQL calls it as aggregates.sql declares it.
     unsafe {
-        let known = state::<State>(fcinfo);
-        let question = Question::of(fcinfo, known.as_deref());
-        let state = match known {
-            Some(state) if state.question == question => state,
+        let state = match state::<State>(fcinfo) {
+            Some(state) if state.is_asked(fcinfo) => state,
             Some(_) => raise(&Refused::Varies("what is asked for")),
             None => {
+                let question = Question::of(fcinfo);
                 question.check();
                 let state = new_state(fcinfo, |memory| State::new(memory, question));
                 let steps = bytes(required(fcinfo, 4, "steps"));
@@ -146,8 +160,9 @@ fn funnel_add(fcinfo: pg_sys::FunctionCallInfo) -> Internal {
         let row = (argument(fcinfo, 1), argument(fcinfo, 2), argument(fcinfo, 3));
         if let (Some(id), Some(occurred_at), Some(label)) = row {
             let occurred_at = timestamp(occurred_at);
-            let step = u32::try_from(label.value() & 0xffff_ffff).ok().and_then(|label| question.step(label));
-            if let Some(step) = step.filter(|&step| step > 0 || occurred_at < question.entered_before) {
+            let step =
+                u32::try_from(label.value() & 0xffff_ffff).ok().and_then(|label| state.question.step(label));
+            if let Some(step) = step.filter(|&step| step > 0 || occurred_at < state.question.entered_before) {
                 let subject = id.cast_mut_ptr::<[u64; 2]>().read_unaligned();
                 state.add(Row { subject, occurred_at, step });
             }
