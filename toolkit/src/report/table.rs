@@ -77,7 +77,7 @@ pub fn funnel_by_source(report: &Report) -> Table {
     let header: Vec<&str> = ["Source"]
         .into_iter()
         .chain(stages.iter().map(String::as_str))
-        .chain(["May still", "Of those known"])
+        .chain(["May still", "Of those over"])
         .collect();
     let rows = sources.iter().map(|source| {
         let steps = of_source(source);
@@ -219,8 +219,8 @@ pub fn sources(report: &Report) -> Table {
         "Customers",
         "Subscribed",
         "May still",
-        "Known of",
-        "Of those known",
+        "Window over",
+        "Of those",
         &format!("{} limits", percent(0.95)),
         "Median time",
     ];

@@ -194,6 +194,9 @@ pub fn day_of(curve: &[CurvePoint], share: f64, of: impl Fn(&CurvePoint) -> Opti
     curve.iter().find(reached).map(|point| point.days)
 }
 
+/// From how many customers on the curve is taken at its word.
+const FEW: i64 = 10;
+
 /// What the curve says.
 pub fn time_to_subscription(report: &Report) -> String {
     let curve = &report.time_to_subscription;
@@ -201,19 +204,26 @@ pub fn time_to_subscription(report: &Report) -> String {
     let Some(last) = curve.last().filter(|_| all > 0) else {
         return "No customer came in this time.".to_owned();
     };
+    // What a few customers do who were followed for very long says little of all.
+    let many = curve.iter().take_while(|point| point.at_risk >= FEW).count();
+    let (told, longer) = match many {
+        _ if many == curve.len() || many == 0 => (curve.as_slice(), String::new()),
+        _ => (&curve[..many], format!(", and fewer than {FEW} were followed for longer")),
+    };
+    let end = told.last().unwrap_or(last);
     let not_yet = match share(unknown, all) {
         0.0 => "it is known of all of them".to_owned(),
         unknown => format!("of {} it is not known yet", percent(unknown)),
     };
-    match day_of(curve, 0.5, |point| Some(point.waiting)) {
+    match day_of(told, 0.5, |point| Some(point.waiting)) {
         Some(0) => format!("Half of the customers subscribe on the day they come; {not_yet}."),
         // Days are rounded down.
         Some(day) => format!("Half of the customers subscribe within {}; {not_yet}.", days(day + 1)),
         None if last.waiting >= 1.0 => format!("No customer has subscribed so far; {not_yet}."),
         None => format!(
-            "Within {}, {} of the customers subscribe, which is fewer than half; {not_yet}.",
-            days(last.days + 1),
-            fewer_than_half(1.0 - last.waiting)
+            "Within {}, {} of the customers subscribe, which is fewer than half{longer}; {not_yet}.",
+            days(end.days + 1),
+            fewer_than_half(1.0 - end.waiting)
         ),
     }
 }
@@ -398,6 +408,19 @@ mod tests {
         assert_eq!(
             curve(&[point(1, 4, 1, 0, 0.75), point(2, 3, 0, 3, 0.75)]),
             "Within 3 days, 25 % of the customers subscribe, which is fewer than half; of 75 % it is not known yet."
+        );
+    }
+
+    #[test]
+    fn a_few_who_were_followed_for_very_long_do_not_speak_for_all() {
+        let steep = [point(10, 100, 30, 0, 0.7), point(20, 70, 0, 67, 0.7), point(300, 3, 1, 2, 0.467)];
+        assert_eq!(
+            curve(&steep),
+            "Within 21 days, 30 % of the customers subscribe, which is fewer than half, and fewer than 10 were followed for \
+             longer; of 69 % it is not known yet."
+        );
+        assert!(
+            curve(&[point(5, 20, 0, 17, 1.0), point(300, 3, 1, 2, 0.667)]).starts_with("Within 6 days, 0 %")
         );
     }
 
