@@ -39,12 +39,12 @@ pub fn history(database: &TestDatabase) -> Vec<i32> {
 fn up_applies_all_and_a_second_time_nothing() {
     let database = TestDatabase::empty();
     let pending = run(&mut database.percytech(&["migrate", "status"])).expect(1);
-    assert!(pending.stdout.contains("27 pending"), "{}", pending.stdout);
+    assert!(pending.stdout.contains("28 pending"), "{}", pending.stdout);
 
     let first = run(&mut database.percytech(&["migrate", "up"])).expect(0);
-    assert!(first.stdout.contains("27 migrations applied"), "{}", first.stdout);
+    assert!(first.stdout.contains("28 migrations applied"), "{}", first.stdout);
     let applied = run(&mut database.percytech(&["migrate", "status"])).expect(0);
-    assert!(applied.stdout.contains("27 applied"), "{}", applied.stdout);
+    assert!(applied.stdout.contains("28 applied"), "{}", applied.stdout);
 
     let before = database.dump();
     let second = run(&mut database.percytech(&["migrate", "up"])).expect(0);
@@ -62,7 +62,7 @@ fn status_and_up_answer_programs_in_json() {
     assert_eq!(status["migrations"][1]["name"], "2026-11-22-02-roles");
     assert_eq!(status["migrations"][1]["state"], "pending");
     let up = json(&["migrate", "up", "--format", "json"], 0);
-    assert_eq!(up["applied"].as_array().unwrap().len(), 27);
+    assert_eq!(up["applied"].as_array().unwrap().len(), 28);
     let status = json(&["migrate", "status", "--format", "json"], 0);
     assert_eq!(status["migrations"][0]["version"], "2026-11-22");
     assert_eq!(status["migrations"][0]["state"], "applied");
