@@ -80,6 +80,18 @@ create function judge_messages(brand brand_id, candidates uuid[], phones text[])
                 and opt_outs.phone = conversations.customer_phone_e164
                 and (opt_outs.scope = 'brand' or opt_outs.campaign_id = conversations.campaign_id)
             ) then 'opted_out'
+            -- What was queued before an opt-out does not outlive it, though an opt-in ended it, and though somebody held the
+            -- message when the opt-out took the others out of the queue.
+            when events.kind is null and exists (
+              select
+              from public.consent_events as said
+              where said.brand_id = brand
+                and said.phone = conversations.customer_phone_e164
+                and said.kind = 'opt_out'
+                and said.outcome = 'applied'
+                and said.recorded_at >= messages.created_at
+                and (said.scope = 'brand' or said.campaign_id = conversations.campaign_id)
+            ) then 'opted_out'
             when messages.kind <> 'message' and events.kind is null then 'number_changed'
             -- Who has just asked is answered, at night too.
             when (events.kind is null or events.occurred_at < moment - interval '15 minutes')
@@ -403,7 +415,7 @@ create function heed_provider(brand brand_id, message uuid, occurred_at timestam
         return;
       end if;
       recipient := public.lock_recipient(brand, sent.phone);
-      -- The same callback again says nothing new: the number may have opted in since.
+      -- A message is refused once. Who says so again says nothing new: the number may have opted in since.
       if exists (
         select
         from public.consent_events as events
@@ -411,7 +423,6 @@ create function heed_provider(brand brand_id, message uuid, occurred_at timestam
           and events.message_id = sent.id
           and events.kind = 'opt_out'
           and events.source = 'provider'
-          and events.occurred_at = heed_provider.occurred_at
       ) then
         return;
       end if;
@@ -549,8 +560,10 @@ create function record_failed(message_id uuid, error_code text default null, occ
   set search_path = pg_catalog, pg_temp
   as $$
     begin
-      perform public.record_sent(message_id, message_id::text, occurred_at);
-      return public.record_delivery_status(message_id::text, 'failed', occurred_at, error_code);
+      perform percytech.require_brand();
+      -- The callback is kept before the message is looked at, so that an opt-out comes before the count.
+      perform public.record_delivery_status(message_id::text, 'failed', occurred_at, error_code);
+      return public.record_sent(message_id, message_id::text, occurred_at);
     end
   $$;
 

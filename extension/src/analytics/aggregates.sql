@@ -167,7 +167,7 @@ comment on column funnel_step.step is 'The step, from 1.';
 comment on column funnel_step.subjects is 'How many came to it.';
 comment on column funnel_step.waiting is 'How many of them came no further yet, and still may: their window is not over.';
 comment on column funnel_step.decided is
-  'How many of those who came to it began so long ago that their window is over: shares are taken of these, for who came early would count, and who will come late would not.';
+  'How many of those who came to it last took the first step so long ago that their window is over: shares are taken of these, for who is quick would count, and who is slow would not.';
 comment on column funnel_step.median_time is 'The median of the time from the step before; NULL for the first.';
 
 create function funnel_add(

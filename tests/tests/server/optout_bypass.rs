@@ -569,8 +569,8 @@ fn an_opt_out_does_not_wait_for_who_is_changing_a_queued_message_and_the_claim_t
     let thread = conversation(&mut app, ANA);
     let (held, free) = (queue(&mut app, &thread, "held"), queue(&mut app, &thread, "free"));
     other.batch_execute(&format!("begin; select from messages where id = '{held}' for update")).unwrap();
-    app.batch_execute(&format!("set lock_timeout = '5s'; select process_opt_out('{ANA}', 'called')"))
-        .unwrap();
+    let said = format!("select process_opt_out('{ANA}', 'called'); select process_opt_in('{ANA}', 'called')");
+    app.batch_execute(&format!("set lock_timeout = '5s'; {said}")).unwrap();
     other.batch_execute("commit").unwrap();
     assert_eq!(claim(&mut app), [] as [String; 0]);
     for message in [held, free] {

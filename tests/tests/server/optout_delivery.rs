@@ -355,7 +355,7 @@ fn a_providers_block_is_an_opt_out_without_a_confirmation() {
         assert_eq!(status, "archived");
         app.batch_execute(&format!("select record_delivery_status('SM1', 'failed', now(), '{code}')"))
             .unwrap();
-        assert_eq!(events_of(&mut app, ANA), ["opt_out applied", "opt_out repeated"]);
+        assert_eq!(events_of(&mut app, ANA), ["opt_out applied"], "a message is refused once");
     }
 }
 
@@ -378,8 +378,10 @@ fn a_providers_block_from_before_a_start_does_not_undo_it() {
     assert_eq!(sendable(&mut app, ANA), "allowed");
     app.batch_execute(block).unwrap();
     assert_eq!(sendable(&mut app, ANA), "allowed");
-    assert_eq!(events_of(&mut app, ANA), ["opt_out applied", "opt_in applied", "opt_out superseded"]);
-    app.batch_execute("select record_delivery_status('SM1', 'failed', clock_timestamp(), '21610')").unwrap();
+    assert_eq!(events_of(&mut app, ANA), ["opt_out applied", "opt_in applied"]);
+    claim(&mut app);
+    sent(&mut app, "SM2");
+    app.batch_execute("select record_delivery_status('SM2', 'failed', clock_timestamp(), '21610')").unwrap();
     assert_eq!(sendable(&mut app, ANA), "opted_out", "blocked again since");
 }
 
@@ -417,5 +419,22 @@ fn a_block_that_is_reported_twice_does_not_end_an_opt_in_of_between() {
     app.batch_execute(blocked).unwrap();
     assert_eq!(sendable(&mut app, ANA), "allowed");
     app.batch_execute("select record_delivery_status('SM1', 'failed', now(), '21610')").unwrap();
-    assert_eq!(sendable(&mut app, ANA), "opted_out", "another one is another block");
+    assert_eq!(sendable(&mut app, ANA), "allowed", "at whatever time");
+    sent(&mut app, "SM2");
+    app.batch_execute("select record_delivery_status('SM2', 'failed', now(), '21610')").unwrap();
+    assert_eq!(sendable(&mut app, ANA), "opted_out", "another message is another block");
+}
+
+#[test]
+fn a_refusal_that_is_recorded_twice_does_not_end_an_opt_in_of_between() {
+    let mut app = with_numbers().app_of("gnymble");
+    let message = claimed(&mut app);
+    let refused = format!("select record_failed('{message}', '21610')");
+    app.batch_execute(&refused).unwrap();
+    assert_eq!(
+        (status_of(&mut app, &message), sendable(&mut app, ANA)),
+        ("failed".into(), "opted_out".into())
+    );
+    app.batch_execute(&format!("select process_opt_in('{ANA}', 'in the shop'); {refused}")).unwrap();
+    assert_eq!(sendable(&mut app, ANA), "allowed");
 }
